@@ -1,0 +1,124 @@
+package domain
+
+import (
+	"cmp"
+	"iter"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// The types of the built-in jobs. NoteAnalysis, which a change of a note's content enqueues, does what the other three
+// do.
+const (
+	JobNoteAnalysis     JobType = "NoteAnalysis"
+	JobLinkExtraction   JobType = "LinkExtraction"
+	JobFullTextIndexing JobType = "FullTextIndexing"
+	JobTagSuggestion    JobType = "TagSuggestion"
+)
+
+// BuiltinJobTypes lists the types that the built-in queue can run.
+func BuiltinJobTypes() []JobType {
+	return []JobType{JobNoteAnalysis, JobLinkExtraction, JobFullTextIndexing, JobTagSuggestion}
+}
+
+// Link is a reference from a note's content to another note by title, or to a URL.
+type Link struct {
+	Title string // of [[title]]; empty for a URL
+	URL   string
+}
+
+// Analysis is what a job found out about a note. A nil member was not asked for.
+type Analysis struct {
+	NoteID        UUID
+	Revision      int64 // of the content that was analyzed; the result is dropped when the note has moved on
+	Links         *[]Link
+	SuggestedTags *[]string
+	Index         bool // whether to bring the full-text index up to date
+}
+
+// chunkSize is how much text a step of an analysis takes on at once, in bytes.
+const chunkSize = 16 << 10
+
+// Chunks cuts text at line or word ends into pieces of about 16 KiB, so that an analysis can report its progress.
+func Chunks(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for len(text) > chunkSize {
+			cut := chunkSize
+			if i := strings.LastIndexByte(text[:cut], '\n'); i > 0 {
+				cut = i + 1
+			} else if i := strings.LastIndexByte(text[:cut], ' '); i > 0 {
+				cut = i + 1
+			} else {
+				for cut > 0 && text[cut]&0xC0 == 0x80 { // not within a UTF-8 sequence
+					cut--
+				}
+			}
+			if !yield(text[:cut]) {
+				return
+			}
+			text = text[cut:]
+		}
+		yield(text)
+	}
+}
+
+var linkPattern = regexp.MustCompile(`\[\[([^\[\]\n]{1,200})\]\]|https?://[^\s<>"'\x60\])}]+`)
+
+// maxLinks bounds the links kept of one note.
+const maxLinks = 1000
+
+// AddLinks appends the links in text that are not in links yet.
+func AddLinks(links []Link, text string) []Link {
+	for _, m := range linkPattern.FindAllStringSubmatch(text, -1) {
+		link := Link{Title: strings.TrimSpace(m[1])}
+		if m[1] == "" {
+			link.URL = strings.TrimRight(m[0], ".,;:!?")
+		} else if link.Title == "" {
+			continue
+		}
+		if len(links) < maxLinks && !slices.Contains(links, link) {
+			links = append(links, link)
+		}
+	}
+	return links
+}
+
+// TermCounts counts how often words occur.
+type TermCounts map[string]int
+
+// Add counts the words of text: runs of letters and digits of at least four characters, without common English ones.
+func (c TermCounts) Add(text string) {
+	for word := range strings.FieldsFuncSeq(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if n := len([]rune(word)); n >= 4 && n <= MaxTag && !stopWords[word] && strings.IndexFunc(word, unicode.IsLetter) >= 0 {
+			c[word]++
+		}
+	}
+}
+
+// Suggest returns up to n words that occur at least twice, the most frequent first, without those in have.
+func (c TermCounts) Suggest(n int, have []string) []string {
+	words := make([]string, 0, len(c))
+	for word, count := range c {
+		if count >= 2 && !slices.ContainsFunc(have, func(tag string) bool { return strings.EqualFold(tag, word) }) {
+			words = append(words, word)
+		}
+	}
+	slices.SortFunc(words, func(a, b string) int {
+		return cmp.Or(cmp.Compare(c[b], c[a]), cmp.Compare(a, b))
+	})
+	return words[:min(n, len(words))]
+}
+
+var stopWords = func() map[string]bool {
+	set := map[string]bool{}
+	for w := range strings.FieldsSeq(`about above after again against also among because been before being below between both
+		cannot could does doing down during each even every from further have having here hers herself himself http https
+		into itself just like made make many more most much must myself once only other ours over same shall should
+		since some still such than that their theirs them then there these they this those through under until upon very
+		want were what when where which while will with within without would your yours yourself`) {
+		set[w] = true
+	}
+	return set
+}()

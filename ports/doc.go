@@ -1,0 +1,16 @@
+// Package ports names what the application offers and what it needs, so that technologies can be exchanged on both sides.
+// Each sentence of a port's comment is a promise that a suite in tests/contract checks on every adapter.
+//
+// Driving ports are implemented by app and called by adapters:
+//
+//	Publisher   HTTP producers, the command line        → app.Bridge; adapters/client speaks it over HTTP
+//	Subscriber  tail, programs that embed the client     → adapters/client
+//	Feed        stream engine, poll                      → app/eventlog.Log
+//
+// Driven ports are implemented by adapters and called by app:
+//
+//	Notes, Outbox, Probe      adapters/sqlstore
+//	JobQueue, JobCounter      adapters/jobs
+//	Authenticator             adapters/tokens
+//	Observer                  adapters/telemetry
+package ports
