@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // The types of the built-in jobs. NoteAnalysis, which a change of a note's content enqueues, does what the other three
@@ -51,7 +52,8 @@ func Chunks(text string) iter.Seq[string] {
 			} else if i := strings.LastIndexByte(text[:cut], ' '); i > 0 {
 				cut = i + 1
 			} else {
-				for cut > 0 && text[cut]&0xC0 == 0x80 { // not within a UTF-8 sequence
+				// Not within a UTF-8 sequence. What goes on for longer than one is not UTF-8 and may be cut anywhere.
+				for cut > chunkSize-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
 					cut--
 				}
 			}

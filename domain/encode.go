@@ -3,6 +3,7 @@ package domain
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -133,5 +134,17 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
 }
 
-// ParseTime reads a time of the wire, or any RFC 3339 time.
-func ParseTime(s string) (time.Time, error) { return time.Parse(time.RFC3339Nano, s) }
+var errYear = errors.New("the year has not four digits in UTC")
+
+// ParseTime reads a time of the wire, or any RFC 3339 time that can be sent in turn: one near the ends of the calendar
+// may leave it when its offset is taken off.
+func ParseTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if year := t.UTC().Year(); year < 0 || year > 9999 {
+		return time.Time{}, errYear
+	}
+	return t, nil
+}

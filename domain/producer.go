@@ -60,11 +60,11 @@ func DecodeWorkerEvent(data []byte) (WorkerEvent, error) {
 		}
 		e.Percent = w.Progress
 	}
-	return e, e.validate()
+	return e, e.Validate()
 }
 
-// validate checks what must hold between the members.
-func (w *WorkerEvent) validate() error {
+// Validate checks what must hold between the members. Errors are FieldErrors.
+func (w *WorkerEvent) Validate() error {
 	t := w.Kind.Type()
 	switch {
 	case t != 0 && w.JobID.IsZero():
@@ -138,7 +138,18 @@ func DecodeNoteEvent(data []byte) (NoteEvent, error) {
 	if e.EventID, e.OccurredAt, err = origin(w.EventID, w.OccurredAt); err != nil {
 		return NoteEvent{}, err
 	}
-	return e, checkLabels(w.UserID, w.Title, w.Tags)
+	return e, e.Validate()
+}
+
+// Validate checks what must hold of and between the members. Errors are FieldErrors.
+func (n *NoteEvent) Validate() error {
+	if _, ok := ParseOperation(string(n.Note.Operation)); !ok {
+		return Invalid("operation", "must be created, updated or deleted")
+	}
+	if n.Note.NoteID.IsZero() {
+		return Invalid("note_id", "is required")
+	}
+	return checkLabels(n.Note.UserID, n.Note.Title, n.Note.Tags)
 }
 
 // MarshalJSON writes the form that DecodeNoteEvent reads.

@@ -33,6 +33,9 @@ func describeJSON(err error) error {
 	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return Invalid(clip(strings.Trim(quoted, `"`), 64), "unknown field")
 	}
+	if errors.Is(err, errUUID) {
+		return Invalid("", "an identifier is not a UUID")
+	}
 	if errors.Is(err, io.EOF) {
 		return Invalid("", "the body is empty")
 	}

@@ -1,0 +1,153 @@
+// Package web is what the HTTP adapters share: problem details, JSON answers, who is calling, and from where.
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/matric/matric-events/domain"
+)
+
+// Details is an RFC 9457 problem. Error repeats Detail for clients that look there.
+type Details struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Error  string `json:"error"`
+	Field  string `json:"field,omitempty"`
+	Index  *int   `json:"index,omitempty"`
+}
+
+// StatusError is an error with an HTTP status of its own, for what only the edge knows of: methods, media types, sizes.
+type StatusError struct {
+	Status     int
+	Detail     string
+	RetryAfter time.Duration
+}
+
+func (e *StatusError) Error() string { return e.Detail }
+
+// Problem answers with what is wrong. Only texts meant for clients go out: those of FieldErrors, StatusErrors and
+// conflicts; an internal fault is 500 without its text. It reports whether that was the case, for the caller to log.
+func Problem(w http.ResponseWriter, err error) (internal bool) {
+	d := Details{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "internal error"}
+	var retryAfter time.Duration
+	fe, isField := errors.AsType[*domain.FieldError](err)
+	se, isStatus := errors.AsType[*StatusError](err)
+	switch {
+	case isField:
+		d.Status, d.Detail, d.Field = http.StatusBadRequest, fe.Error(), fe.Field
+		if fe.Index != domain.NoIndex {
+			d.Index = &fe.Index
+		}
+	case isStatus:
+		d.Status, d.Detail, retryAfter = se.Status, se.Detail, se.RetryAfter
+	case errors.Is(err, domain.ErrNotFound):
+		d.Status, d.Detail = http.StatusNotFound, "not found"
+	case errors.Is(err, domain.ErrConflict):
+		d.Status, d.Detail = http.StatusConflict, err.Error()
+	case errors.Is(err, domain.ErrUnauthorized):
+		d.Status, d.Detail = http.StatusUnauthorized, "the token is missing or not valid"
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case errors.Is(err, domain.ErrUnavailable):
+		d.Status, d.Detail, retryAfter = http.StatusServiceUnavailable, "not available at the moment; try again", time.Second
+		internal = true
+	default:
+		internal = true
+	}
+	if retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((retryAfter+time.Second-1)/time.Second)))
+	}
+	d.Title, d.Error = http.StatusText(d.Status), d.Detail
+	write(w, "application/problem+json", d.Status, d)
+	return internal
+}
+
+// JSON answers with a value.
+func JSON(w http.ResponseWriter, status int, v any) { write(w, "application/json", status, v) }
+
+func write(w http.ResponseWriter, mediaType string, status int, v any) {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // the client has gone
+}
+
+type userKey struct{}
+
+// WithUser returns a context that knows who is calling.
+func WithUser(ctx context.Context, user string) context.Context {
+	return context.WithValue(ctx, userKey{}, user)
+}
+
+// User returns who is calling, or the empty string for anonymous.
+func User(ctx context.Context) string {
+	user, _ := ctx.Value(userKey{}).(string)
+	return user
+}
+
+// RemoteIP returns the address that the request came from, without the port.
+func RemoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// Origins decides which web pages may use the server from a browser: those of its own host, and those named.
+type Origins struct {
+	any   bool
+	names []string
+}
+
+// ParseOrigins reads a list such as https://notes.example, or *, for any.
+func ParseOrigins(list []string) (Origins, error) {
+	var o Origins
+	for _, s := range list {
+		switch s = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(s)), "/"); {
+		case s == "":
+		case s == "*":
+			o.any = true
+		default:
+			u, err := url.Parse(s)
+			if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
+				return o, domain.Invalid("allowed-origins", "%q is no origin; want scheme://host[:port] or *", s)
+			}
+			o.names = append(o.names, s)
+		}
+	}
+	return o, nil
+}
+
+// Allow reports whether a request may come from the page that its Origin header names. No Origin, as scripts have none,
+// is allowed.
+func (o Origins) Allow(r *http.Request) bool {
+	origin := strings.ToLower(r.Header.Get("Origin"))
+	if origin == "" || o.any || slices.Contains(o.names, origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && u.Host == strings.ToLower(r.Host)
+}
+
+// CORS adds the headers that let an allowed page read the answer.
+func (o Origins) CORS(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" && o.Allow(r) {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", "Link, Location, Retry-After")
+	}
+}

@@ -1,0 +1,108 @@
+package stream
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/matric/matric-events/adapters/internal/web"
+	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+// Options tune New. The zero value of a member stands for the default that it names.
+type Options struct {
+	Heartbeat    time.Duration // between WebSocket pings; 30 s
+	IdleTimeout  time.Duration // without a frame from a WebSocket peer; 90 s
+	WriteTimeout time.Duration // for a write that makes no progress; 10 s
+	Keepalive    time.Duration // between event-stream comments while nothing else is sent; 15 s
+	Origins      web.Origins   // pages that may open a WebSocket
+	Loops        int           // writer loops; one for each processor
+	// NewID makes the identifiers of connections. It is required.
+	NewID func() domain.UUID
+}
+
+func (o Options) withDefaults() Options {
+	fill := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	fill(&o.Heartbeat, 30*time.Second)
+	fill(&o.IdleTimeout, 90*time.Second)
+	fill(&o.WriteTimeout, 10*time.Second)
+	fill(&o.Keepalive, 15*time.Second)
+	if o.Loops <= 0 {
+		o.Loops = runtime.GOMAXPROCS(0)
+	}
+	return o
+}
+
+// Snapshots makes the QueueStatus that a client gets on connect and on demand.
+type Snapshots interface {
+	Snapshot(ctx context.Context) (domain.Event, error)
+}
+
+// Log is what the engine reads from.
+type Log interface {
+	ports.Feed
+	// CursorID returns the identifier that resumes behind the cursor.
+	CursorID(at domain.Seq) domain.UUID
+}
+
+// Engine serves all connections. Use New, then Run; its handlers may be called before Run, and deliver once it runs.
+type Engine struct {
+	feed      Log
+	registry  *app.Registry
+	snapshots Snapshots
+	opts      Options
+	shards    []*shard
+	joined    atomic.Uint64
+	parked    sync.WaitGroup // goroutines that write for connections whose sockets are full, or end connections
+}
+
+// New returns an engine that reads from the feed and enters its connections in the registry.
+func New(feed Log, registry *app.Registry, snapshots Snapshots, o Options) *Engine {
+	e := &Engine{feed: feed, registry: registry, snapshots: snapshots, opts: o.withDefaults()}
+	for range e.opts.Loops {
+		e.shards = append(e.shards, &shard{engine: e, wake: make(chan struct{}, 1), batches: map[batchKey]*batch{}})
+	}
+	return e
+}
+
+// Run delivers until ctx ends, then cuts the connections that are left. To end them in good order, drain the registry
+// first.
+func (e *Engine) Run(ctx context.Context) error {
+	var loops sync.WaitGroup
+	for _, s := range e.shards {
+		loops.Go(func() { s.run(ctx) })
+	}
+	for seen := domain.Seq(0); e.feed.Wait(ctx, seen) == nil; {
+		seen = e.feed.Head()
+		for _, s := range e.shards {
+			s.ring()
+		}
+	}
+	loops.Wait()
+	e.parked.Wait()
+	return nil
+}
+
+// next returns the loop for a new connection.
+func (e *Engine) next() *shard { return e.shards[e.joined.Add(1)%uint64(len(e.shards))] }
+
+// tick is how often deadlines are looked at: often enough to keep the shortest one within a quarter.
+func (o *Options) tick() time.Duration {
+	return max(10*time.Millisecond, min(time.Second, o.Heartbeat/4, o.IdleTimeout/4, o.Keepalive/4))
+}
+
+// snapshot returns the QueueStatus of this moment; of an earlier one when the store does not answer in time.
+func (e *Engine) snapshot(ctx context.Context) domain.Event {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	event, _ := e.snapshots.Snapshot(ctx) // on error it carries the last known counts
+	return event
+}

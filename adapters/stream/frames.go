@@ -1,0 +1,154 @@
+package stream
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"github.com/gobwas/ws"
+
+	"github.com/matric/matric-events/domain"
+)
+
+// format says how events stand on a connection.
+type format uint8
+
+const (
+	websocket format = 1 << iota // a text frame each; otherwise event-stream fields
+	dotted                       // event: job.completed
+	chunked                      // in a chunk of HTTP/1.1's transfer coding
+)
+
+func (f format) transport() string {
+	if f&websocket != 0 {
+		return "websocket"
+	}
+	return "sse"
+}
+
+// appendEntry appends one event of the log.
+func (f format) appendEntry(dst []byte, e *domain.Entry) []byte {
+	if f&websocket != 0 {
+		return append(appendTextHeader(dst, len(e.JSON)), e.JSON...)
+	}
+	dst = f.appendName(dst, e.Type)
+	dst = append(dst, "id: "...)
+	dst, _ = e.ID.AppendText(dst) // never fails
+	dst = append(dst, "\ndata: "...)
+	dst = append(dst, e.JSON...)
+	return append(dst, "\n\n"...)
+}
+
+// snapshot returns the bytes of an event that is not in the log and no place to resume from.
+func (f format) snapshot(e domain.Event) []byte {
+	if f&websocket != 0 {
+		return textFrame(e.AppendJSON(nil))
+	}
+	dst := append(f.appendName(nil, e.Type()), "data: "...)
+	return f.chunk(append(e.AppendJSON(dst), "\n\n"...))
+}
+
+func (f format) appendName(dst []byte, t domain.Type) []byte {
+	name := t.String()
+	if f&dotted != 0 {
+		name = t.Dotted()
+	}
+	dst = append(dst, "event: "...)
+	dst = append(dst, name...)
+	return append(dst, '\n')
+}
+
+// notice returns the bytes of an object that is no event.
+func (f format) notice(name string, object any) []byte {
+	body := marshal(object)
+	if f&websocket != 0 {
+		return textFrame(body)
+	}
+	return f.chunk([]byte("event: " + name + "\ndata: " + string(body) + "\n\n"))
+}
+
+// chunk wraps event-stream text for the connection.
+func (f format) chunk(text []byte) []byte {
+	if f&chunked == 0 {
+		return text
+	}
+	return f.seal(append(make([]byte, chunkHeadroom, chunkHeadroom+len(text)+2), text...))
+}
+
+// chunkHeadroom is the room that the size line of a chunk takes at most.
+const chunkHeadroom = 10
+
+// seal finishes bytes that were appended behind headroom: in chunked formats it puts the size line before them and the
+// line end behind, elsewhere it drops the headroom.
+func (f format) seal(b []byte) []byte {
+	if f&chunked == 0 || len(b) == chunkHeadroom {
+		return b[chunkHeadroom:]
+	}
+	var line [chunkHeadroom]byte
+	size := append(strconv.AppendUint(line[:0], uint64(len(b)-chunkHeadroom), 16), "\r\n"...)
+	start := chunkHeadroom - len(size)
+	copy(b[start:], size)
+	return append(b, "\r\n"...)[start:]
+}
+
+func textFrame(payload []byte) []byte {
+	return append(appendTextHeader(make([]byte, 0, len(payload)+ws.MaxHeaderSize), len(payload)), payload...)
+}
+
+// appendTextHeader appends the header of an unmasked, unfragmented text frame (RFC 6455 section 5.2).
+func appendTextHeader(dst []byte, size int) []byte {
+	const finText = 0x80 | byte(ws.OpText)
+	switch {
+	case size < 126:
+		return append(dst, finText, byte(size))
+	case size <= 0xFFFF:
+		return append(dst, finText, 126, byte(size>>8), byte(size))
+	default:
+		return append(dst, finText, 127, 0, 0, 0, 0, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))
+	}
+}
+
+func controlFrame(f ws.Frame) []byte {
+	b, err := ws.CompileFrame(f)
+	if err != nil {
+		panic("stream: compile control frame: " + err.Error()) // its payload is bounded by the callers
+	}
+	return b
+}
+
+// maxCloseReason is what a close frame has room for beside the code (RFC 6455 section 5.5).
+const maxCloseReason = 123
+
+func closeFrame(code ws.StatusCode, reason string) []byte {
+	if code == ws.StatusNoStatusRcvd {
+		return controlFrame(ws.NewCloseFrame(nil))
+	}
+	return controlFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(code, reason[:min(len(reason), maxCloseReason)])))
+}
+
+func marshal(object any) []byte {
+	b, err := json.Marshal(object)
+	if err != nil {
+		panic("stream: marshal: " + err.Error()) // only our own types
+	}
+	return b
+}
+
+// resyncRequired tells a client that events between its last one and now are missing.
+type resyncRequired struct {
+	Type   string `json:"type"`
+	Reason string `json:"reason"`
+	Last   string `json:"last_event_id"`
+	Oldest string `json:"oldest_event_id,omitempty"`
+}
+
+// eventsLagged tells a client how many events of any type it was too slow for.
+type eventsLagged struct {
+	Type    string `json:"type"`
+	Dropped uint64 `json:"dropped_count"`
+}
+
+// draining tells a client that the server is about to close the connection.
+type draining struct {
+	Type      string `json:"type"`
+	Reconnect int64  `json:"reconnect_in_ms"`
+}

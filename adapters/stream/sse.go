@@ -1,0 +1,141 @@
+package stream
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/matric/matric-events/adapters/internal/web"
+	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/domain"
+)
+
+// How long an event-stream client is asked to wait before it reconnects, each somewhat differently.
+const (
+	retryBase   = time.Second
+	retrySpread = 2 * time.Second
+	retryFull   = 10 * time.Second // when there is no room
+)
+
+// ServeEvents serves server-sent events until the connection ends.
+func (e *Engine) ServeEvents(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	filter, err := queryFilter(q)
+	f := format(0)
+	switch names := q.Get("names"); {
+	case names == "dotted":
+		f |= dotted
+	case names != "" && err == nil:
+		err = domain.Invalid("names", "must be dotted, or left out")
+	}
+	if err != nil {
+		web.Problem(w, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	place, err := e.registry.Admit("sse", web.RemoteIP(r))
+	if err != nil {
+		turnAway(w, r, err)
+		return
+	}
+	if r.ProtoMajor == 1 {
+		if nc, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			e.hijacked(r, place, h, nc, f, filter)
+			return
+		}
+	}
+	e.streamed(w, r, place, f, filter)
+}
+
+// turnAway answers when there is no room. A browser's EventSource gives up for good on any status but 200, so it gets
+// one, with nothing but the time to come back after.
+func turnAway(w http.ResponseWriter, r *http.Request, err error) {
+	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		web.Problem(w, refused(err))
+		return
+	}
+	_, _ = w.Write(retryField(retryFull + rand.N(retryFull)))
+}
+
+// hijacked serves on the bare connection: no handler, no buffers.
+func (e *Engine) hijacked(r *http.Request, place *app.Place, h http.Header, nc net.Conn, f format, filter domain.Filter) {
+	_ = nc.SetDeadline(time.Time{}) // the server's own deadlines are over
+	if r.ProtoAtLeast(1, 1) {
+		f |= chunked
+		h.Set("Transfer-Encoding", "chunked")
+	}
+	h.Set("Connection", "close")
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	var head bytes.Buffer
+	head.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(&head) // to memory
+	head.WriteString("\r\n")
+	c := e.open(r, place, newNetLink(nc), f, filter, head.Bytes())
+	go c.watch(nc)
+}
+
+// streamed serves through the response of the HTTP server, as HTTP/2 needs it.
+func (e *Engine) streamed(w http.ResponseWriter, r *http.Request, place *app.Place, f format, filter domain.Filter) {
+	w.WriteHeader(http.StatusOK)
+	c := e.open(r, place, httpLink{w, http.NewResponseController(w)}, f, filter, nil)
+	select {
+	case <-r.Context().Done():
+	case <-c.gone:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end("connection lost")
+	for c.busy { // the response must not be touched once this has returned
+		c.flushed.Wait()
+	}
+}
+
+// open makes the connection, queues what comes first, and has it served.
+func (e *Engine) open(r *http.Request, place *app.Place, l link, f format, filter domain.Filter, head []byte) *conn {
+	c := e.newConn(r, place, l, f, filter)
+	c.modern, c.skip, c.own = true, true, head
+	hello := append([]byte(": matric-events\n"), retryField(retryBase+rand.N(retrySpread))...)
+	c.own = append(c.own, f.chunk(hello)...)
+	c.greet(r)
+	if last := lastEventID(r); last != "" {
+		c.resume(last)
+	}
+	place.Occupy(c)
+	c.shard.call(c)
+	return c
+}
+
+// lastEventID returns where the client wants to resume. The header wins: a browser's reconnect repeats the first URL.
+func lastEventID(r *http.Request) string {
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id
+	}
+	q := r.URL.Query()
+	if id := q.Get("last_event_id"); id != "" {
+		return id
+	}
+	return q.Get("lastEventId")
+}
+
+// watch waits until the client closes the connection.
+func (c *conn) watch(nc net.Conn) {
+	var buf [64]byte
+	for {
+		if _, err := nc.Read(buf[:]); err != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.end("connection lost")
+			return
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+// Analyst does the work of the built-in jobs: it finds a note's links, suggests tags by how often words occur, and has the
+// full-text index brought up to date.
+type Analyst struct{ notes ports.Notes }
+
+var _ ports.JobHandler = Analyst{}
+
+// NewAnalyst returns an analyst that reads notes from the store.
+func NewAnalyst(notes ports.Notes) Analyst { return Analyst{notes: notes} }
+
+const (
+	suggestedTags = 5
+	// progressStep is how many percent lie between two reports at least, so that a very long note does not flood the log.
+	progressStep = 5
+)
+
+// step is one part of an analysis: it takes the content in chunks and says what it found.
+type step struct {
+	chunk func(text string)
+	found func() string
+}
+
+// Run implements ports.JobHandler.
+func (a Analyst) Run(ctx context.Context, job domain.Job, report func(percent int, message string) error) (*domain.Analysis, error) {
+	note, err := a.notes.Note(ctx, job.NoteID)
+	if errors.Is(err, domain.ErrNotFound) {
+		return nil, report(100, "the note is gone, nothing to do")
+	}
+	if err != nil {
+		return nil, err
+	}
+	result := &domain.Analysis{NoteID: note.ID, Revision: note.Revision}
+	steps := plan(job.Type, &note, result)
+	if len(steps) == 0 {
+		return nil, fmt.Errorf("no worker for %s", job.Type)
+	}
+	size, done, last := max(1, len(note.Content)), 0, 0
+	for _, s := range steps {
+		for text := range domain.Chunks(note.Content) {
+			if err := ctx.Err(); err != nil {
+				return nil, context.Cause(ctx)
+			}
+			s.chunk(text)
+			done += len(text)
+			if percent := 100 * done / (size * len(steps)); percent >= last+progressStep && done < size*len(steps) && done%size != 0 {
+				last = percent
+				if err := report(percent, "analyzing"); err != nil {
+					return nil, err
+				}
+			}
+		}
+		done = max(done, size) // an empty note
+		last = 100 * done / (size * len(steps))
+		if err := report(min(last, 100), s.found()); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
+}
+
+// plan returns the steps of a type of job, which fill in the result.
+func plan(t domain.JobType, note *domain.Note, result *domain.Analysis) []step {
+	links := func() step {
+		found := domain.AddLinks(nil, note.Title)
+		result.Links = &found
+		return step{
+			chunk: func(text string) { *result.Links = domain.AddLinks(*result.Links, text) },
+			found: func() string { return fmt.Sprintf("links found: %d", len(*result.Links)) },
+		}
+	}
+	index := func() step {
+		words := domain.TermCounts{}
+		result.Index = true
+		return step{chunk: words.Add, found: func() string { return fmt.Sprintf("words to index: %d", len(words)) }}
+	}
+	tags := func() step {
+		words := domain.TermCounts{}
+		words.Add(note.Title)
+		return step{chunk: words.Add, found: func() string {
+			suggested := words.Suggest(suggestedTags, note.Tags)
+			result.SuggestedTags = &suggested
+			return fmt.Sprintf("tags suggested: %d", len(suggested))
+		}}
+	}
+	switch t {
+	case domain.JobNoteAnalysis:
+		return []step{links(), index(), tags()}
+	case domain.JobLinkExtraction:
+		return []step{links()}
+	case domain.JobFullTextIndexing:
+		return []step{index()}
+	case domain.JobTagSuggestion:
+		return []step{tags()}
+	}
+	return nil
+}

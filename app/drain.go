@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+// Drain brings committed changes from the outbox to the bridge, in commit order and at least once; the event ID that was
+// stored with a change makes a repetition after a crash recognizable.
+type Drain struct {
+	outbox   ports.Outbox
+	bridge   *Bridge
+	observer ports.Observer
+	canaries *Canaries
+}
+
+// NewDrain returns a drain; Run does the work.
+func NewDrain(outbox ports.Outbox, bridge *Bridge, observer ports.Observer, canaries *Canaries) *Drain {
+	return &Drain{outbox: outbox, bridge: bridge, observer: observer, canaries: canaries}
+}
+
+const (
+	drainBatch    = 256
+	drainMaxPause = 5 * time.Second // between tries while the store fails
+)
+
+// Run publishes until ctx ends. A failing store is reported and tried again.
+func (d *Drain) Run(ctx context.Context) error {
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		err := d.round(ctx)
+		if err == nil {
+			pause = 0
+			continue
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		d.observer.Anomaly("outbox", err)
+		pause = min(max(2*pause, 50*time.Millisecond), drainMaxPause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// round publishes one batch, or waits until there is something to publish.
+func (d *Drain) round(ctx context.Context) error {
+	records, err := d.outbox.Pending(ctx, drainBatch)
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	if len(records) == 0 {
+		return d.outbox.Wait(ctx)
+	}
+	if err := d.publish(ctx, records); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	if err := d.outbox.Remove(ctx, records[len(records)-1].Position); err != nil {
+		return fmt.Errorf("remove: %w", err)
+	}
+	return nil
+}
+
+func (d *Drain) publish(ctx context.Context, records []ports.OutboxRecord) error {
+	reports := make([]report, 0, len(records))
+	for _, r := range records {
+		switch {
+		case r.Bad != nil:
+			d.observer.Anomaly("outbox_record", fmt.Errorf("position %d: %w", r.Position, r.Bad))
+		case !r.Canary.IsZero():
+			if err := d.bridge.Pass(ctx); err != nil {
+				return err
+			}
+			d.canaries.arrived(r.Canary)
+		default:
+			reports = append(reports, report{worker: r.Worker, note: r.Note, hosted: true})
+		}
+	}
+	span, err := d.bridge.appendAll(ctx, reports, func(_ int, err error) error {
+		d.observer.Anomaly("late_event", err)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.bridge.log.Stored(ctx, span.from, span.through)
+}
+
+// Canaries sends health checks through the store, the drain, the bridge and the log.
+type Canaries struct {
+	probe ports.Probe
+	newID func() domain.UUID
+	calls waiters
+}
+
+// NewCanaries returns canaries that probe writes.
+func NewCanaries(probe ports.Probe, newID func() domain.UUID) *Canaries {
+	return &Canaries{probe: probe, newID: newID, calls: newWaiters()}
+}
+
+// Check returns nil once a canary has come through. The error names the part that failed: store or hub.
+func (c *Canaries) Check(ctx context.Context) error {
+	id := c.newID()
+	arrived := c.calls.add(id)
+	defer c.calls.remove(id)
+	if err := c.probe.WriteCanary(ctx, id); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	select {
+	case <-arrived:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("hub: the canary did not come through: %w", ctx.Err())
+	}
+}
+
+func (c *Canaries) arrived(id domain.UUID) { c.calls.done(id) }

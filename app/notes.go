@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+// Notes is the built-in host's notes. Each change stores the note, its event and the job that it calls for together.
+type Notes struct {
+	store ports.Notes
+	newID func() domain.UUID
+}
+
+// NewNotes returns the use cases on a store.
+func NewNotes(store ports.Notes, newID func() domain.UUID) *Notes {
+	return &Notes{store: store, newID: newID}
+}
+
+// Create makes a note of what the patch holds. Content calls for an analysis.
+func (n *Notes) Create(ctx context.Context, p domain.NotePatch) (note domain.Note, err error) {
+	id := n.newID()
+	err = n.store.Write(ctx, id, func(*domain.Note) (ports.NoteWrite, error) {
+		now := time.Now()
+		w, err := n.change(domain.Note{ID: id, CreatedAt: now}, p, domain.Created, now)
+		note = w.Note
+		return w, err
+	})
+	return note, err
+}
+
+// Update applies the patch. Changed content calls for a new analysis.
+func (n *Notes) Update(ctx context.Context, id domain.UUID, p domain.NotePatch) (note domain.Note, err error) {
+	if p == (domain.NotePatch{}) {
+		return note, domain.Invalid("", "nothing to change: give at least one of title, content, tags, user_id")
+	}
+	err = n.store.Write(ctx, id, func(current *domain.Note) (ports.NoteWrite, error) {
+		if current == nil {
+			return ports.NoteWrite{}, domain.ErrNotFound
+		}
+		w, err := n.change(*current, p, domain.Updated, time.Now())
+		note = w.Note
+		return w, err
+	})
+	return note, err
+}
+
+func (n *Notes) change(note domain.Note, p domain.NotePatch, op domain.Operation, now time.Time) (ports.NoteWrite, error) {
+	note, contentChanged, err := p.Apply(note)
+	if err != nil {
+		return ports.NoteWrite{}, err
+	}
+	note.UpdatedAt = now
+	w := ports.NoteWrite{}
+	if contentChanged {
+		note.Revision++
+		spec, err := domain.JobSpec{ID: n.newID(), Type: domain.JobNoteAnalysis, NoteID: note.ID}.Validate()
+		if err != nil {
+			return ports.NoteWrite{}, err
+		}
+		w.Job = &spec
+	}
+	w.Note, w.Event = note, n.event(&note, op, now)
+	return w, nil
+}
+
+// Delete removes a note.
+func (n *Notes) Delete(ctx context.Context, id domain.UUID) error {
+	return n.store.Write(ctx, id, func(current *domain.Note) (ports.NoteWrite, error) {
+		if current == nil {
+			return ports.NoteWrite{}, domain.ErrNotFound
+		}
+		return ports.NoteWrite{Note: *current, Event: n.event(current, domain.Deleted, time.Now())}, nil
+	})
+}
+
+func (n *Notes) event(note *domain.Note, op domain.Operation, at time.Time) domain.NoteEvent {
+	return domain.NoteEvent{EventID: n.newID(), OccurredAt: at, Note: note.Event(op)}
+}
+
+// Note returns one note, or ErrNotFound.
+func (n *Notes) Note(ctx context.Context, id domain.UUID) (domain.Note, error) {
+	return n.store.Note(ctx, id)
+}
+
+// Notes returns the notes that q selects, newest first.
+func (n *Notes) Notes(ctx context.Context, q domain.NoteQuery) ([]domain.Note, error) {
+	return n.store.Notes(ctx, q)
+}

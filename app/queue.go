@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/matric/matric-events/app/eventlog"
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+// QueueMonitor counts jobs and publishes a QueueStatus when the counts have changed, at most one per interval; and one
+// every 30 s while somebody listens. Use NewQueueMonitor, then Run.
+type QueueMonitor struct {
+	log      *eventlog.Log
+	newID    func() domain.UUID
+	observer ports.Observer
+	interval time.Duration
+	listened func() bool
+	changed  chan struct{}
+	demanded chan struct{}
+
+	mu       sync.Mutex // guards all below; held while counting, so that many askers cost one count
+	counters []ports.JobCounter
+	fresh    bool
+	last     domain.QueueStatus
+	lastAt   time.Time
+}
+
+var _ QueueWatcher = (*QueueMonitor)(nil)
+
+const (
+	heartbeatQueueStatus = 30 * time.Second
+	maxCountAge          = time.Second // counts may change without our being told, in another process
+)
+
+// NewQueueMonitor returns a monitor without counters. listened reports whether anybody gets events at all. interval zero
+// means 1 s.
+func NewQueueMonitor(log *eventlog.Log, newID func() domain.UUID, observer ports.Observer, interval time.Duration, listened func() bool) *QueueMonitor {
+	if interval <= 0 {
+		interval = time.Second
+	}
+	return &QueueMonitor{
+		log: log, newID: newID, observer: observer, interval: interval, listened: listened,
+		changed: make(chan struct{}, 1), demanded: make(chan struct{}, 1),
+	}
+}
+
+// Count adds a counter; the QueueStatus is the sum of all.
+func (m *QueueMonitor) Count(c ports.JobCounter) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counters = append(m.counters, c)
+}
+
+// Changed implements QueueWatcher.
+func (m *QueueMonitor) Changed() {
+	m.stale()
+	ring(m.changed)
+}
+
+// Demand implements QueueWatcher.
+func (m *QueueMonitor) Demand() {
+	m.stale()
+	ring(m.demanded)
+}
+
+func (m *QueueMonitor) stale() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fresh = false
+}
+
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// Snapshot returns the counts as they are now, as an event without an ID: it is for one client alone and no place to
+// resume from.
+func (m *QueueMonitor) Snapshot(ctx context.Context) (domain.Event, error) {
+	counts, err := m.CountJobs(ctx)
+	return domain.Event{OccurredAt: time.Now(), Payload: counts}, err
+}
+
+// CountJobs implements ports.JobCounter: the sum of all counters. It counts anew only when something has changed.
+func (m *QueueMonitor) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fresh && time.Since(m.lastAt) < maxCountAge {
+		return m.last, nil
+	}
+	var sum domain.QueueStatus
+	for _, c := range m.counters {
+		counts, err := c.CountJobs(ctx)
+		if err != nil {
+			return m.last, err
+		}
+		sum.Running += counts.Running
+		sum.Pending += counts.Pending
+	}
+	m.last, m.lastAt, m.fresh = sum, time.Now(), true
+	return sum, nil
+}
+
+// Run publishes until ctx ends.
+func (m *QueueMonitor) Run(ctx context.Context) error {
+	var (
+		published   domain.QueueStatus
+		publishedAt time.Time // zero: a first change need not wait
+		due, forced bool
+		timer       = time.NewTimer(heartbeatQueueStatus)
+	)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.changed:
+			due = true
+		case <-m.demanded:
+			due, forced = true, true
+		case <-timer.C:
+			forced = forced || !due && m.listened()
+			due = due || forced
+		}
+		next := heartbeatQueueStatus
+		if wait := m.interval - time.Since(publishedAt); due && !publishedAt.IsZero() && wait > 0 {
+			next = wait
+		} else if due {
+			if m.publish(ctx, &published, forced) {
+				publishedAt = time.Now()
+			}
+			due, forced = false, false
+		}
+		timer.Reset(next)
+	}
+}
+
+// publish counts and publishes when the counts differ from those published last, or always when forced.
+func (m *QueueMonitor) publish(ctx context.Context, last *domain.QueueStatus, forced bool) bool {
+	counts, err := m.CountJobs(ctx)
+	if err != nil {
+		m.observer.Anomaly("queue_count", err)
+		return false
+	}
+	if counts == *last && !forced {
+		return false
+	}
+	e := domain.Event{ID: m.newID(), OccurredAt: time.Now(), Payload: counts}
+	if err := m.log.Publish(ctx, e); err != nil {
+		m.observer.Anomaly("queue_status", err)
+		return false
+	}
+	*last = counts
+	return true
+}
