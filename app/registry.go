@@ -27,6 +27,7 @@ type Registry struct {
 	reserved int
 	perIP    map[string]int
 	draining bool
+	empty    chan struct{} // closed when the last connection has left a draining registry
 }
 
 // Limits bound what Admit lets in. Zero means no limit.
@@ -68,7 +69,7 @@ func (r *Refusal) Unwrap() error { return domain.ErrUnavailable }
 
 // NewRegistry returns an empty registry.
 func NewRegistry(limits Limits, observer ports.Observer) *Registry {
-	r := &Registry{limits: limits, observer: observer, members: map[domain.UUID]*Place{}, perIP: map[string]int{}}
+	r := &Registry{limits: limits, observer: observer, members: map[domain.UUID]*Place{}, perIP: map[string]int{}, empty: make(chan struct{})}
 	if n := limits.HandshakesPerSecond; n > 0 {
 		r.handshakes = rate.NewLimiter(rate.Limit(n), n)
 	}
@@ -140,9 +141,22 @@ func (p *Place) Leave(reason string) {
 	} else {
 		delete(r.members, p.id)
 	}
+	r.checkEmpty()
 	r.mu.Unlock()
 	if p.member != nil {
 		r.observer.ConnectionClosed(p.member.Describe(), reason)
+	}
+}
+
+// checkEmpty tells a drain that waits. The caller holds r.mu.
+func (r *Registry) checkEmpty() {
+	if !r.draining || len(r.members)+r.reserved > 0 {
+		return
+	}
+	select {
+	case <-r.empty:
+	default:
+		close(r.empty)
 	}
 }
 
@@ -197,10 +211,11 @@ const (
 )
 
 // Drain refuses new connections, tells every client when to reconnect, each at another time, and closes them one after
-// the other over a window that grows with their number. It returns when all have been told to close, or when ctx ends.
-func (r *Registry) Drain(ctx context.Context) {
+// the other over a window that grows with their number. It returns when all have left, or ctx's error.
+func (r *Registry) Drain(ctx context.Context) error {
 	r.mu.Lock()
 	r.draining = true
+	r.checkEmpty()
 	r.mu.Unlock()
 	members := r.all()
 	window := min(time.Duration(len(members))*closePerConnection, maxCloseWindow)
@@ -216,5 +231,11 @@ func (r *Registry) Drain(ctx context.Context) {
 			}
 		}
 		m.Close(CloseShutdown)
+	}
+	select {
+	case <-r.empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -93,10 +93,11 @@ func (g *Gate) Store(through domain.Seq) {
 	g.release()
 }
 
-// Close removes the gate; nobody waits for it any more.
+// Close removes the gate; nobody waits for it any more, and Next has nothing more to hand out.
 func (g *Gate) Close() {
 	g.log.mu.Lock()
 	defer g.log.mu.Unlock()
+	g.unstored, g.taken = nil, 0 // the log goes on without it and may overwrite them
 	g.log.gates = slices.DeleteFunc(g.log.gates, func(other *Gate) bool { return other == g })
 	g.release()
 }

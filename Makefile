@@ -1,0 +1,71 @@
+# Everything that a developer or a build machine runs. make help lists the targets.
+
+GO          ?= go
+BIN         := $(CURDIR)/.bin
+GOFUMPT     := $(BIN)/gofumpt
+GOLANGCI    := $(BIN)/golangci-lint
+PACKAGES    := ./...
+FUZZTIME    ?= 20s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run the hub on 127.0.0.1:8080 with an SQLite file here
+	$(GO) run ./cmd/matric-events serve
+
+.PHONY: build
+build: ## Build the program into .bin
+	$(GO) build -trimpath -o $(BIN)/matric-events ./cmd/matric-events
+
+.PHONY: test
+test: ## Run all tests; needs nothing but Go
+	$(GO) test -count=1 -timeout 10m $(PACKAGES)
+
+.PHONY: race
+race: ## Run all tests under the race detector
+	$(GO) test -race -count=1 -timeout 20m $(PACKAGES)
+
+.PHONY: lint
+lint: $(GOFUMPT) $(GOLANGCI) ## Check format, vet and lint
+	@unformatted=$$($(GOFUMPT) -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofumpt would change:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet $(PACKAGES)
+	$(GOLANGCI) run $(PACKAGES)
+	$(GO) mod tidy -diff
+
+.PHONY: format
+format: $(GOFUMPT) ## Format all code
+	$(GOFUMPT) -w $$(git ls-files '*.go')
+
+.PHONY: cover
+cover: ## Print the coverage of each package by all tests together
+	@mkdir -p .cache
+	$(GO) test -count=1 -timeout 10m -coverpkg=./domain/...,./ports/...,./app/...,./adapters/...,./cmd/...,./migrations/... -coverprofile=.cache/cover.out $(PACKAGES) >/dev/null
+	@awk 'NR>1 {split($$1,a,":"); sub(/\/[^\/]*$$/,"",a[1]); key=$$1; n[key]=$$2; p[key]=a[1]; if ($$3>0) hit[key]=1} \
+	  END {for (k in n) {total[p[k]]+=n[k]; all+=n[k]; if (hit[k]) {done[p[k]]+=n[k]; good+=n[k]}} \
+	  for (k in total) printf "%6.1f%%  %s\n", 100*done[k]/total[k], k; printf "%6.1f%%  total\n", 100*good/all}' .cache/cover.out | sort -k2
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s) each
+	@for pkg in $$($(GO) list $(PACKAGES)); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES) | grep -v 'no test files'
+
+.PHONY: ci
+ci: lint race test ## What the build machine runs
+
+$(GOFUMPT):
+	GOBIN=$(BIN) $(GO) install mvdan.cc/gofumpt@v0.12.0
+
+$(GOLANGCI):
+	GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
