@@ -66,7 +66,7 @@ func Chunks(text string) iter.Seq[string] {
 	}
 }
 
-var linkPattern = regexp.MustCompile(`\[\[([^\[\]\n]{1,200})\]\]|https?://[^\s<>"'\x60\])}]+`)
+var linkPattern = regexp.MustCompile(`\[\[([^\[\]\n]{1,200})\]\]|https?://[\pL\pN\[][^\s<>"'\x60\])}]+`)
 
 // maxLinks bounds the links kept of one note.
 const maxLinks = 1000

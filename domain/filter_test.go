@@ -130,7 +130,7 @@ func TestParseFilterRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parse(tt.types, tt.jobs, tt.notes)
-			fieldError(t, err, tt.field)
+			refused(t, err, tt.field)
 		})
 	}
 	if f, err := parse(nil, many[:domain.MaxFilterIDs], nil); err != nil || len(f.Jobs) != domain.MaxFilterIDs {

@@ -47,7 +47,7 @@ var noon = time.Date(2026, 11, 23, 12, 41, 48, 123e6, time.UTC)
 
 func ptr[T any](v T) *T { return &v }
 
-// fieldError fails unless err is a FieldError about the field.
+// fieldError returns err as the FieldError about the field that it must be.
 func fieldError(t *testing.T, err error, field string) *domain.FieldError {
 	t.Helper()
 	var fe *domain.FieldError
@@ -63,7 +63,13 @@ func fieldError(t *testing.T, err error, field string) *domain.FieldError {
 	return fe
 }
 
-// Generators. hostile strings are what breaks hand-written JSON encoders and line protocols.
+// refused fails unless err is a FieldError about the field.
+func refused(t *testing.T, err error, field string) {
+	t.Helper()
+	_ = fieldError(t, err, field)
+}
+
+// Generators. Hostile strings are what breaks hand-written JSON encoders and line protocols.
 var (
 	genUUID = rapid.Custom(func(t *rapid.T) (u domain.UUID) {
 		copy(u[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uuid"))

@@ -104,7 +104,7 @@ func TestJobSpecValidate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := tt.in.Validate()
 			if tt.wantErrorOver != "" {
-				fieldError(t, err, tt.wantErrorOver)
+				refused(t, err, tt.wantErrorOver)
 				return
 			}
 			if err != nil || got.Priority != tt.wantPriority || got.MaxAttempts != tt.wantAttempts {

@@ -79,7 +79,7 @@ func TestNotePatchApplyRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, changed, err := tt.patch.Apply(domain.Note{ID: id(2)})
-			fieldError(t, err, tt.field)
+			refused(t, err, tt.field)
 			if changed && name != "NUL in content" {
 				t.Error("an error, and yet a change of content")
 			}

@@ -3,6 +3,7 @@ package domain
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -60,7 +61,11 @@ func DecodeWorkerEvent(data []byte) (WorkerEvent, error) {
 		}
 		e.Percent = w.Progress
 	}
-	return e, e.Validate()
+	err = e.Validate()
+	if fe, ok := errors.AsType[*FieldError](err); ok && fe.Field == "percent" && w.Progress != nil {
+		fe.Field = "progress" // the name that the client used
+	}
+	return e, err
 }
 
 // Validate checks what must hold between the members. Errors are FieldErrors.

@@ -58,7 +58,7 @@ func TestParseTypesWithNoneKnownListsTheValidNames(t *testing.T) {
 		"separators only":           {"._-"},
 		"separators inside family":  {"j_ob"},
 		"star":                      {"*"},
-		"very long":                 {strings.Repeat("é", 5000)},
+		"very long":                 {"x" + strings.Repeat("é", 5000)},
 		"not UTF-8":                 {"\xff\xfe"},
 		"control characters inside": {"a\nb"},
 	} {
@@ -72,6 +72,9 @@ func TestParseTypesWithNoneKnownListsTheValidNames(t *testing.T) {
 				if !strings.Contains(fe.Detail, valid) {
 					t.Errorf("message %q does not name %s", fe.Detail, valid)
 				}
+			}
+			if name == "very long" && !strings.Contains(fe.Detail, `"x`+strings.Repeat("é", 31)+`…"`) {
+				t.Errorf("message %q, want the name cut between characters", fe.Detail)
 			}
 			if len(fe.Detail) > 500 || strings.Contains(fe.Detail, "\n") {
 				t.Errorf("message %q repeats the input as it is", fe.Detail)

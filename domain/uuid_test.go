@@ -23,6 +23,10 @@ func TestParseUUIDRefuses(t *testing.T) {
 		"space around":    " " + good[:35],
 		"letter past f":   "g" + good[1:],
 		"hyphen shifted":  "019ab3f27-c01-7d4e-8a5b-0123456789ab",
+		"no first hyphen": "019ab3f207c01-7d4e-8a5b-0123456789ab",
+		"no second":       "019ab3f2-7c0107d4e-8a5b-0123456789ab",
+		"no third":        "019ab3f2-7c01-7d4e08a5b-0123456789ab",
+		"no fourth":       "019ab3f2-7c01-7d4e-8a5b00123456789ab",
 		"multi-byte text": strings.Repeat("é", 18),
 	} {
 		if got, err := domain.ParseUUID(in); err == nil || !got.IsZero() {

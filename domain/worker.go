@@ -91,11 +91,8 @@ func Translate(w WorkerEvent, m JobMemory, at time.Time) (Payload, JobMemory, er
 	if t == 0 {
 		return nil, m, nil
 	}
-	if m.Phase == PhaseFinished {
-		if t != TypeJobQueued {
-			return nil, m, conflict{w.JobID, t}
-		}
-		m.StartedAt = time.Time{}
+	if m.Phase == PhaseFinished && t != TypeJobQueued {
+		return nil, m, conflict{w.JobID, t}
 	}
 	if w.JobType != "" {
 		m.Type = w.JobType
@@ -109,7 +106,7 @@ func Translate(w WorkerEvent, m JobMemory, at time.Time) (Payload, JobMemory, er
 	}
 	switch t {
 	case TypeJobQueued:
-		m.Phase = PhaseQueued
+		m.Phase, m.StartedAt = PhaseQueued, time.Time{}
 		return JobQueued{JobRef: ref, Priority: w.Priority}, m, nil
 	case TypeJobStarted:
 		m.Phase, m.StartedAt = PhaseRunning, at

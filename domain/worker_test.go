@@ -178,7 +178,7 @@ func TestParseWorkerKind(t *testing.T) {
 	}
 	for _, in := range []string{"", "_", "Job", "NoteUpdated", "QueueStatus", "JobQueued, JobStarted", "JobQueued ", "job.queued"} {
 		_, err := domain.ParseWorkerKind(in)
-		fieldError(t, err, "type")
+		refused(t, err, "type")
 	}
 }
 

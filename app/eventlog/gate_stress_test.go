@@ -36,7 +36,7 @@ func TestGatesAreNeverLapped(t *testing.T) {
 		recorded := make([]*recorder, len(wants))
 		for i, types := range wants {
 			recorded[i] = &recorder{gate: l.NewGate(types), wants: types, stored: map[domain.UUID]bool{}}
-			recorders.Go(func() { recorded[i].run(t, ctx, 1+i) })
+			recorders.Go(func() { recorded[i].run(ctx, t, 1+i) })
 		}
 		var publishers sync.WaitGroup
 		for w := range writers {
@@ -72,7 +72,7 @@ type recorder struct {
 	stored map[domain.UUID]bool
 }
 
-func (r *recorder) run(t *testing.T, ctx context.Context, room int) {
+func (r *recorder) run(ctx context.Context, t *testing.T, room int) {
 	var last domain.Seq
 	for {
 		batch, err := r.gate.Next(ctx, make([]domain.Entry, 0, room))

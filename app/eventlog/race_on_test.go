@@ -2,5 +2,5 @@
 
 package eventlog_test
 
-// raceEnabled says that sync.Pool drops things at random, so that allocations cannot be counted.
+// raceEnabled says that everything is slower, and that sync.Pool drops things at random.
 const raceEnabled = true

@@ -50,8 +50,8 @@ func literal(host string, bracketed bool) (netip.Addr, bool, error) {
 // numeric reports whether a host that ends in this label is taken for an IPv4 address (WHATWG URL, "ends in a number
 // checker").
 func numeric(label string) bool {
-	if _, ok := parsePart(label); ok {
-		return true
+	if len(label) >= 2 && strings.EqualFold(label[:2], "0x") {
+		return strings.Trim(label[2:], "0123456789abcdefABCDEF") == ""
 	}
 	return label != "" && strings.Trim(label, "0123456789") == ""
 }
@@ -83,7 +83,7 @@ func parseIPv4(labels []string) (netip.Addr, bool) {
 func parsePart(s string) (uint64, bool) {
 	digits, base := s, 10
 	switch {
-	case len(s) >= 2 && (s[:2] == "0x" || s[:2] == "0X"):
+	case len(s) >= 2 && strings.EqualFold(s[:2], "0x"):
 		if digits, base = s[2:], 16; digits == "" {
 			return 0, true
 		}

@@ -33,7 +33,7 @@ type URL struct{ text, host string }
 // nothing on the way to the socket can read it differently.
 func ParseURL(text string, rules Rules) (URL, error) {
 	if len(text) > MaxURL {
-		return URL{}, badURL("must have at most %d bytes", MaxURL)
+		return URL{}, errTooLong()
 	}
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) {
 		return URL{}, badURL("must not contain spaces, control characters or backslashes")
@@ -45,6 +45,7 @@ func ParseURL(text string, rules Rules) (URL, error) {
 	if err := checkParts(u, text, rules); err != nil {
 		return URL{}, err
 	}
+	port := u.Port()
 	host, err := canonicalHost(u.Hostname(), strings.HasPrefix(u.Host, "["), rules.Blocked)
 	if err != nil {
 		return URL{}, err
@@ -52,10 +53,14 @@ func ParseURL(text string, rules Rules) (URL, error) {
 	if u.Host = host; strings.Contains(host, ":") {
 		u.Host = "[" + host + "]"
 	}
-	if port, _ := url.Parse(text); port.Port() != "" {
-		u.Host += ":" + port.Port()
+	if port != "" {
+		u.Host += ":" + port
 	}
-	return URL{text: u.String(), host: u.Scheme + "://" + u.Host}, nil
+	stored := u.String() // escapes what was not, and so may be longer
+	if len(stored) > MaxURL {
+		return URL{}, errTooLong()
+	}
+	return URL{text: stored, host: u.Scheme + "://" + u.Host}, nil
 }
 
 // checkParts checks everything but the host's name.
@@ -89,4 +94,8 @@ func (u URL) Reveal() string { return u.text }
 // IsZero reports whether the URL is absent.
 func (u URL) IsZero() bool { return u == URL{} }
 
-func badURL(format string, args ...any) *domain.FieldError { return domain.Invalid("url", format, args...) }
+func errTooLong() error { return badURL("must have at most %d bytes", MaxURL) }
+
+func badURL(format string, args ...any) *domain.FieldError {
+	return domain.Invalid("url", format, args...)
+}
