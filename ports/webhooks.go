@@ -54,3 +54,10 @@ type DeliveryLog interface {
 	// returns how many.
 	Prune(ctx context.Context, delivered, dead time.Time, limit int) (int, error)
 }
+
+// A Sender makes one delivery attempt and reports what happened. It does not retry, and it never blocks past its own
+// timeout or the end of ctx, whatever the receiver does; an attempt cut off by ctx is ClassInterrupted. Safe for
+// concurrent use. Checked by contract.Sender.
+type Sender interface {
+	Send(ctx context.Context, r webhook.Request) webhook.Outcome
+}

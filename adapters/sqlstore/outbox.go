@@ -1,0 +1,123 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+// The kinds of outbox records: what the JSON in their body is.
+const (
+	KindWorker = "worker" // a domain.WorkerEvent
+	KindNote   = "note"   // a domain.NoteEvent
+	KindCanary = "canary" // an object with an event_id
+)
+
+var (
+	_ ports.Outbox = (*Outbox)(nil)
+	_ ports.Probe  = (*Outbox)(nil)
+)
+
+// Outbox implements ports.Outbox and ports.Probe. Use DB.Outbox.
+type Outbox struct{ db *DB }
+
+// Outbox returns the outbox of the database.
+func (d *DB) Outbox() *Outbox { return &Outbox{d} }
+
+// AppendOutbox adds a record within a transaction of the writer.
+func (d *DB) AppendOutbox(ctx context.Context, tx *sql.Tx, kind, body string) error {
+	if _, err := d.join(tx).ExecContext(ctx, insertOutbox, kind, body); err != nil {
+		return fmt.Errorf("sqlstore: append %s to the outbox: %w", kind, translate(err))
+	}
+	return nil
+}
+
+const insertOutbox = `INSERT INTO outbox (kind, body) VALUES (?, ?)`
+
+// Pending implements ports.Outbox. It reads through the writer's connection: the commit that rang the bell is still going
+// on then, and holds the connection until it is done.
+func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, error) {
+	o.db.outbox.silence()
+	var rows []outboxRow
+	err := o.db.write.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox ORDER BY position LIMIT ?`, max(limit, 0))
+	if err != nil || len(rows) == limit {
+		o.db.outbox.ring() // there may be more
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: read outbox: %w", translate(err))
+	}
+	records := make([]ports.OutboxRecord, len(rows))
+	for i, row := range rows {
+		records[i] = row.record()
+	}
+	return records, nil
+}
+
+// Remove implements ports.Outbox.
+func (o *Outbox) Remove(ctx context.Context, through int64) error {
+	if _, err := o.db.write.ExecContext(ctx, `DELETE FROM outbox WHERE position <= ?`, through); err != nil {
+		return fmt.Errorf("sqlstore: remove from outbox through %d: %w", through, translate(err))
+	}
+	return nil
+}
+
+// Wait implements ports.Outbox.
+func (o *Outbox) Wait(ctx context.Context) error { return o.db.outbox.wait(ctx) }
+
+// WriteCanary implements ports.Probe.
+func (o *Outbox) WriteCanary(ctx context.Context, id domain.UUID) error {
+	if _, err := o.db.write.ExecContext(ctx, insertOutbox, KindCanary, `{"event_id":"`+id.String()+`"}`); err != nil {
+		return fmt.Errorf("sqlstore: write canary %s: %w", id, translate(err))
+	}
+	return nil
+}
+
+type outboxRow struct {
+	Position int64  `db:"position"`
+	Kind     string `db:"kind"`
+	Body     string `db:"body"`
+}
+
+func (r *outboxRow) record() ports.OutboxRecord {
+	rec, err := r.decode()
+	if err != nil {
+		rec = ports.OutboxRecord{Bad: fmt.Errorf("sqlstore: outbox record %d: %w", r.Position, err)}
+	}
+	rec.Position = r.Position
+	return rec
+}
+
+func (r *outboxRow) decode() (ports.OutboxRecord, error) {
+	switch r.Kind {
+	case KindWorker:
+		e, err := domain.DecodeWorkerEvent([]byte(r.Body))
+		return ports.OutboxRecord{Worker: &e}, cmp.Or(err, checkOrigin(e.EventID, e.OccurredAt))
+	case KindNote:
+		e, err := domain.DecodeNoteEvent([]byte(r.Body))
+		return ports.OutboxRecord{Note: &e}, cmp.Or(err, checkOrigin(e.EventID, e.OccurredAt))
+	case KindCanary:
+		var c struct {
+			EventID domain.UUID `json:"event_id"`
+		}
+		err := domain.DecodeStrict([]byte(r.Body), &c)
+		if err == nil && c.EventID.IsZero() {
+			err = errors.New("event_id is missing")
+		}
+		return ports.OutboxRecord{Canary: c.EventID}, err
+	}
+	return ports.OutboxRecord{}, fmt.Errorf("%q is no kind of record", r.Kind)
+}
+
+// checkOrigin sees to it that a record which is read again after a crash is published under the same ID as before.
+func checkOrigin(id domain.UUID, at time.Time) error {
+	if id.IsZero() || at.IsZero() {
+		return errors.New("event_id or occurred_at is missing")
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/matric/matric-events/domain"
+)
+
+// The statements that another database would word differently.
+const (
+	// indexNote brings the full-text index up to date with the row of a note.
+	indexNote = `INSERT OR REPLACE INTO note_index (rowid, title, content, tags)
+		SELECT seq, title, content, (SELECT group_concat(value, ' ') FROM json_each(note.tags)) FROM note WHERE id = ?`
+
+	// unindexNote must come before the row of the note goes.
+	unindexNote = `DELETE FROM note_index WHERE rowid = (SELECT seq FROM note WHERE id = ?)`
+
+	// noteMatches takes what searchTerm returns.
+	noteMatches = `seq IN (SELECT rowid FROM note_index WHERE note_index MATCH ?)`
+
+	noteHasTag = `EXISTS (SELECT 1 FROM json_each(note.tags) WHERE value = ?)`
+)
+
+// searchTerm puts what a user typed in the language of FTS5: every word must occur, the last one may be the beginning of
+// one. Words are quoted, so that nothing in them is syntax; one without letters and digits is ignored beside others. It
+// returns the empty string when there are no words.
+func searchTerm(s string) string {
+	words := strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == 0 }) // NUL would end the text early
+	if len(words) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, w := range words {
+		b.WriteString(`"` + strings.ReplaceAll(w, `"`, `""`) + `" `)
+	}
+	return strings.TrimSuffix(b.String(), " ") + "*"
+}
+
+// translate wraps what the driver reports in the error of the domain that callers branch on. The text is for logs.
+func translate(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return domain.ErrNotFound
+	}
+	var se *sqlite.Error
+	if !errors.As(err, &se) {
+		return err
+	}
+	switch se.Code() & 0xff { // the primary code
+	case sqlite3.SQLITE_CONSTRAINT:
+		return fmt.Errorf("%w: %w", domain.ErrConflict, err)
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w: %w", domain.ErrUnavailable, err)
+	}
+	return err
+}
