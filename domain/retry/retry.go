@@ -91,4 +91,5 @@ func (p Policy) withDefaults() Policy {
 // standstill keeps the library from reading the system's clock.
 type standstill struct{}
 
+// Now implements backoff.Clock.
 func (standstill) Now() time.Time { return time.Time{} }

@@ -75,17 +75,16 @@ func TestSignKnownValues(t *testing.T) {
 }
 
 func TestStockVerifierAccepts(t *testing.T) {
-	now := time.Now() // the stock verifier reads the clock
 	for _, text := range []string{first, second} {
 		stock, err := standardwebhooks.NewWebhook(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := sign(t, keys(t, text), now, body)
-		if err := stock.Verify(body, h); err != nil {
+		h := sign(t, keys(t, text), noon, body)
+		if err := stock.VerifyIgnoringTimestamp(body, h); err != nil {
 			t.Errorf("stock verifier refuses our signature: %v", err)
 		}
-		if err := stock.Verify(append([]byte(" "), body...), h); err == nil {
+		if err := stock.VerifyIgnoringTimestamp(append([]byte(" "), body...), h); err == nil {
 			t.Error("stock verifier accepts another body")
 		}
 	}
