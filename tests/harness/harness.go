@@ -1,0 +1,185 @@
+// Package harness runs the real program for tests: it builds the binary once, starts servers on free ports with databases
+// of their own, and kills them as rudely as a test wants.
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience is how long anything in a test may take before it has failed. It is never waited for when all is well.
+const Patience = 20 * time.Second
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "matric-events-test")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "matric-events")
+	args := []string{"build", "-o", bin}
+	if os.Getenv("GOCOVERDIR") != "" {
+		args = append(args, "-cover", "-coverpkg=github.com/matric/matric-events/...")
+	}
+	cmd := exec.Command("go", append(args, "github.com/matric/matric-events/cmd/matric-events")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+// Binary returns the path of the program, which the first call builds.
+func Binary(t testing.TB) string {
+	t.Helper()
+	bin, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// CleanUp removes the binary; call it at the end of TestMain.
+func CleanUp() {
+	if bin, err := build(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(bin))
+	}
+}
+
+// Server is a running matric-events serve.
+type Server struct {
+	URL string // http://host:port
+
+	t      testing.TB
+	cmd    *exec.Cmd
+	exited chan struct{}
+	err    error // of Wait; read after exited
+	mu     sync.Mutex
+	stderr bytes.Buffer
+}
+
+// Serve starts a server with the flags given, on a free port of loopback, and returns once it is ready. Unless the flags
+// name a database it gets one of its own. It is killed at the end of the test if it still runs.
+func Serve(t testing.TB, flags ...string) *Server {
+	t.Helper()
+	args := append([]string{"serve", "--listen", "127.0.0.1:0"}, flags...)
+	if !strings.Contains(strings.Join(flags, " "), "--database-url") {
+		args = append(args, "--database-url", "sqlite:"+filepath.Join(t.TempDir(), "hub.db"))
+	}
+	s := &Server{t: t, cmd: exec.Command(Binary(t), args...), exited: make(chan struct{})}
+	s.cmd.Env = environment()
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	pipe, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan string, 1)
+	go s.follow(bufio.NewScanner(pipe), ready)
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Logf("server's standard error:\n%s", s.Stderr())
+		}
+	})
+	select {
+	case s.URL = <-ready:
+	case <-s.exited:
+		t.Fatalf("serve ended before it was ready: %v\n%s", s.err, s.Stderr())
+	case <-time.After(Patience):
+		t.Fatalf("serve is not ready after %v\n%s", Patience, s.Stderr())
+	}
+	return s
+}
+
+// environment is ours without the settings that would reach the program.
+func environment() (env []string) {
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "MATRIC_") && !strings.HasPrefix(kv, "DATABASE_URL=") {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+func (s *Server) follow(lines *bufio.Scanner, ready chan<- string) {
+	for lines.Scan() {
+		s.mu.Lock()
+		s.stderr.WriteString(lines.Text() + "\n")
+		s.mu.Unlock()
+		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+			ready <- url
+		}
+	}
+	s.err = s.cmd.Wait()
+	close(s.exited)
+}
+
+// Stderr returns what the server has printed to standard error so far.
+func (s *Server) Stderr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stderr.String()
+}
+
+// PID returns the process ID.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Kill ends the process as kill -9 does, and returns when it is gone.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill() // it may be gone already
+	<-s.exited
+}
+
+// Stop asks the process to end and returns its exit code.
+func (s *Server) Stop() int {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatalf("SIGTERM: %v", err)
+	}
+	return s.Wait()
+}
+
+// Wait waits until the process has ended and returns its exit code.
+func (s *Server) Wait() int {
+	s.t.Helper()
+	select {
+	case <-s.exited:
+	case <-time.After(2 * Patience):
+		s.t.Fatalf("the server does not end\n%s", s.Stderr())
+	}
+	if ee, ok := errors.AsType[*exec.ExitError](s.err); ok {
+		return ee.ExitCode()
+	}
+	return 0
+}
+
+// Run runs the program with the arguments until it ends, or Patience does, and returns what it printed and its exit code.
+func Run(t testing.TB, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	cmd.Env = environment()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("%v does not end\n%s", args, errs.String())
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
