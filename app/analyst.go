@@ -11,12 +11,18 @@ import (
 
 // Analyst does the work of the built-in jobs: it finds a note's links, suggests tags by how often words occur, and has the
 // full-text index brought up to date.
-type Analyst struct{ notes ports.Notes }
+type Analyst struct {
+	notes    ports.Notes
+	observer ports.Observer
+}
 
 var _ ports.JobHandler = Analyst{}
 
 // NewAnalyst returns an analyst that reads notes from the store.
-func NewAnalyst(notes ports.Notes) Analyst { return Analyst{notes: notes} }
+func NewAnalyst(notes ports.Notes, observer ports.Observer) Analyst { return Analyst{notes, observer} }
+
+// errUnread is what clients are told when a note cannot be read; the observer is told why.
+var errUnread = errors.New("the note could not be read")
 
 const (
 	suggestedTags = 5
@@ -37,7 +43,8 @@ func (a Analyst) Run(ctx context.Context, job domain.Job, report func(percent in
 		return nil, report(100, "the note is gone, nothing to do")
 	}
 	if err != nil {
-		return nil, err
+		a.observer.Anomaly("job", err)
+		return nil, errUnread
 	}
 	result := &domain.Analysis{NoteID: note.ID, Revision: note.Revision}
 	steps := plan(job.Type, &note, result)

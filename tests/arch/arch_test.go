@@ -31,7 +31,7 @@ var rules = map[string]rule{
 	"domain/webhook": {own: "domain", deny: "context crypto/rand database/sql log math/rand net/http os sync syscall testing"},
 
 	"ports": {own: "domain", deny: "database/sql log net os sync testing"},
-	"app":   {own: "domain ports", ext: "golang.org/x/time/rate", deny: "database/sql log net os testing"},
+	"app":   {own: "domain ports app", ext: "golang.org/x/time/rate github.com/cenkalti/backoff/v4", deny: "database/sql log net os testing"},
 
 	"adapters":              {own: "domain ports", deny: "testing"},
 	"adapters/internal/web": {own: "domain", deny: "testing"},
@@ -52,7 +52,7 @@ var rules = map[string]rule{
 		ext:  "github.com/alecthomas/kong github.com/google/uuid github.com/rs/zerolog golang.org/x/sync/errgroup",
 		deny: "testing",
 	},
-	"tests": {own: "domain ports app adapters migrations docs cmd", ext: "*"},
+	"tests": {own: "domain ports app adapters migrations docs cmd tests", ext: "*"},
 }
 
 // inTests lists what _test.go files may import on top of their package's rule. Any may use the test libraries.

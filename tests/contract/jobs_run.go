@@ -168,21 +168,29 @@ func jobsLateProgress(t *testing.T, f JobsFixture) {
 
 func jobsInterrupted(t *testing.T, f JobsFixture) {
 	started := make(chan struct{})
-	stop := f.Run(t, JobFunc(func(ctx context.Context, _ domain.Job, _ func(int, string) error) (*domain.Analysis, error) {
+	stop := f.Run(t, JobFunc(func(ctx context.Context, _ domain.Job, report func(int, string) error) (*domain.Analysis, error) {
+		if err := report(70, "nearly there"); err != nil {
+			t.Error(err)
+		}
 		close(started)
 		<-ctx.Done()
-		return nil, errors.New("I was told to stop")
+		return nil, errors.New("told to stop")
 	}))
 	s := spec(1)
 	s.MaxAttempts = 1 // an attempt that we cut short does not count
 	f.enqueue(t, s)
 	<-started
 	stop()
-	f.expect(t, "1 JobQueued priority 2", "1 JobStarted", "1 JobFailed interrupted, will retry")
-	if got := f.job(t, id(1)); got.State != domain.JobStateQueued || got.Attempt != 0 {
+	f.expect(t, "1 JobQueued priority 2", "1 JobStarted", "1 JobProgress 70% nearly there", "1 JobFailed interrupted, will retry")
+	if got := f.job(t, id(1)); got.State != domain.JobStateQueued || got.Attempt != 0 || got.Progress != 70 {
 		t.Errorf("after the stop the job is %+v", got)
 	}
-	f.Run(t, succeed)
+	f.Run(t, JobFunc(func(_ context.Context, job domain.Job, _ func(int, string) error) (*domain.Analysis, error) {
+		if got := f.job(t, job.ID); got.Attempt != 1 || got.Progress != 0 || got.Message != "" {
+			t.Errorf("the next attempt begins with the progress of the last one: %+v", got)
+		}
+		return nil, nil
+	}))
 	f.expect(t, "1 JobStarted", "1 JobCompleted")
 }
 
@@ -259,6 +267,9 @@ func jobsCancelRetrying(t *testing.T, f JobsFixture) {
 	}
 	if d := cmp.Diff([]int{1}, f.list(t, domain.JobQuery{State: domain.JobStateRetrying, Limit: 9})); d != "" {
 		t.Errorf("jobs that wait for their next attempt (-want +got):\n%s", d)
+	}
+	if got := f.list(t, domain.JobQuery{State: domain.JobStateQueued, Limit: 9}); len(got) > 0 {
+		t.Errorf("jobs that wait for their first attempt: %v", got)
 	}
 	f.count(t, 0, 1)
 	f.expectCanceled(t, f.cancel(t, id(1)))

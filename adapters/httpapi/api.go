@@ -1,0 +1,183 @@
+// Package httpapi is the hub's HTTP interface: producers, notes, jobs, connections, health and descriptions. The endpoints
+// that stream are handlers given to it.
+//
+// Every answer but a stream is JSON; every error is an RFC 9457 problem that names the field at fault where there is one.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/matric/matric-events/adapters/internal/web"
+	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/ports"
+)
+
+// Services are what the endpoints lead to.
+type Services struct {
+	Publisher ports.Publisher
+	Notes     *app.Notes // nil without the built-in host
+	Jobs      *app.Jobs  // likewise
+	Queue     ports.JobCounter
+	Registry  *app.Registry
+	Auth      ports.Authenticator
+	Ready     func(ctx context.Context) error // the canary
+
+	WebSocket, Events, Poll, Metrics http.Handler
+}
+
+// Options tune New.
+type Options struct {
+	RequireAuth bool    // refuse requests without a token, but for health, metrics, version and descriptions
+	Origins     Origins // pages that may read answers from a browser
+	Version     string
+	Commit      string
+	// Fault is told of internal faults, whose text clients do not see. Required.
+	Fault func(r *http.Request, err error)
+}
+
+type api struct {
+	Services
+	opts   Options
+	router *httprouter.Router
+	health readiness
+}
+
+// New returns the handler of the whole interface.
+func New(s Services, o Options) http.Handler {
+	a := &api{Services: s, opts: o, router: httprouter.New(), health: readiness{check: s.Ready}}
+	a.router.RedirectTrailingSlash, a.router.RedirectFixedPath = false, false
+	a.router.HandleOPTIONS = false
+	a.router.NotFound = a.plain(func(http.ResponseWriter, *http.Request) error {
+		return &web.StatusError{Status: http.StatusNotFound, Detail: "there is no such path; GET / lists what there is"}
+	})
+	a.router.MethodNotAllowed = a.plain(a.methodNotAllowed)
+	a.routes()
+	return a.recovering(a.cors(a.router))
+}
+
+func (a *api) routes() {
+	a.open("/", a.index)
+	a.open("/livez", a.livez)
+	a.open("/readyz", a.readyz)
+	a.open("/version", a.version)
+	a.open("/openapi.yaml", describe(openAPI))
+	a.open("/asyncapi.yaml", describe(asyncAPI))
+	a.open("/metrics", pass(a.Metrics))
+
+	a.get("/api/v1/ws", pass(a.WebSocket))
+	a.get("/api/v1/events", pass(a.Events))
+	a.get("/api/v1/events/poll", pass(a.Poll))
+	a.get("/api/v1/queue", a.queue)
+	a.get("/api/v1/connections", a.connections)
+	a.on(http.MethodDelete, "/api/v1/connections/:id", a.kick)
+	a.on(http.MethodPost, "/api/v1/worker-events", a.workerEvents)
+	a.on(http.MethodPost, "/api/v1/note-events", a.noteEvents)
+
+	a.get("/api/v1/notes", a.hosted(a.listNotes))
+	a.on(http.MethodPost, "/api/v1/notes", a.hosted(a.createNote))
+	a.get("/api/v1/notes/:id", a.hosted(a.getNote))
+	a.on(http.MethodPatch, "/api/v1/notes/:id", a.hosted(a.updateNote))
+	a.on(http.MethodDelete, "/api/v1/notes/:id", a.hosted(a.deleteNote))
+	a.get("/api/v1/jobs", a.hosted(a.listJobs))
+	a.on(http.MethodPost, "/api/v1/jobs", a.hosted(a.createJob))
+	a.get("/api/v1/jobs/:id", a.hosted(a.getJob))
+	a.on(http.MethodPost, "/api/v1/jobs/:id/cancel", a.hosted(a.cancelJob))
+}
+
+// action answers a request, or returns what is wrong.
+type action func(w http.ResponseWriter, r *http.Request) error
+
+// plain turns an action into a handler.
+func (a *api) plain(f action) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := f(w, r); err != nil && web.Problem(w, err) {
+			a.opts.Fault(r, err)
+		}
+	}
+}
+
+// on routes a method of a path, for callers who are who they say they are.
+func (a *api) on(method, path string, f action) {
+	a.router.Handler(method, path, a.plain(func(w http.ResponseWriter, r *http.Request) error {
+		r, err := a.authenticate(r, path)
+		if err != nil {
+			return err
+		}
+		return f(w, r)
+	}))
+}
+
+// get is on for GET, and for HEAD, which net/http answers without the body.
+func (a *api) get(path string, f action) {
+	a.on(http.MethodGet, path, f)
+	a.on(http.MethodHead, path, f)
+}
+
+// open routes GET and HEAD of a path that needs no token.
+func (a *api) open(path string, f action) {
+	a.router.Handler(http.MethodGet, path, a.plain(f))
+	a.router.Handler(http.MethodHead, path, a.plain(f))
+}
+
+// hosted guards what only the built-in host has.
+func (a *api) hosted(f action) action {
+	if a.Notes != nil {
+		return f
+	}
+	return func(http.ResponseWriter, *http.Request) error {
+		return &web.StatusError{Status: http.StatusNotFound, Detail: "this server runs with --no-host: it keeps no notes and jobs of its own"}
+	}
+}
+
+func pass(h http.Handler) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}
+
+// methodNotAllowed answers for a path that has other methods; httprouter has set Allow to them.
+func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return &web.StatusError{Status: http.StatusMethodNotAllowed, Detail: r.Method + " is not possible here; see the Allow header"}
+}
+
+// cors lets allowed pages read the answers, and answers their preflights.
+func (a *api) cors(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.opts.Origins.CORS(w, r)
+		if r.Method == http.MethodOptions && w.Header().Get("Access-Control-Allow-Origin") != "" {
+			h := w.Header()
+			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Cache-Control")
+			h.Set("Access-Control-Max-Age", "600")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recovering answers a request whose handler panicked.
+func (a *api) recovering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(v) // how a handler asks net/http to cut the connection
+			default:
+				a.opts.Fault(r, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+				web.Problem(w, errors.New("panic"))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,154 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/matric/matric-events/adapters/internal/web"
+	"github.com/matric/matric-events/domain"
+)
+
+// jobInput asks for a job.
+type jobInput struct {
+	JobType     *string `json:"job_type"`
+	NoteID      *string `json:"note_id"`
+	Priority    *int    `json:"priority"`
+	MaxAttempts *int    `json:"max_attempts"`
+}
+
+// jobView is a job as clients see it.
+type jobView struct {
+	ID          domain.UUID     `json:"id"`
+	JobType     domain.JobType  `json:"job_type"`
+	NoteID      domain.UUID     `json:"note_id,omitzero"`
+	State       domain.JobState `json:"state"`
+	Priority    int             `json:"priority"`
+	Progress    int             `json:"progress"`
+	Message     string          `json:"message,omitempty"`
+	Attempt     int             `json:"attempt"`
+	MaxAttempts int             `json:"max_attempts"`
+	Error       string          `json:"error,omitempty"`
+	CreatedAt   string          `json:"created_at"`
+	StartedAt   string          `json:"started_at,omitempty"`
+	FinishedAt  string          `json:"finished_at,omitempty"`
+}
+
+func viewJob(j *domain.Job) jobView {
+	return jobView{
+		ID: j.ID, JobType: j.Type, NoteID: j.NoteID, State: j.State, Priority: j.Priority, Progress: j.Progress,
+		Message: j.Message, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Error: j.Error,
+		CreatedAt: stamp(j.CreatedAt), StartedAt: stamp(j.StartedAt), FinishedAt: stamp(j.FinishedAt),
+	}
+}
+
+func (in *jobInput) spec() (s domain.JobSpec, err error) {
+	if in.JobType == nil {
+		return s, domain.Invalid("job_type", "is required")
+	}
+	if s.Type, err = domain.ParseJobType("job_type", *in.JobType); err != nil {
+		return s, err
+	}
+	if in.NoteID != nil {
+		if s.NoteID, err = domain.ParseUUID(*in.NoteID); err != nil {
+			return s, domain.Invalid("note_id", "is not a UUID")
+		}
+	}
+	for _, n := range []struct {
+		field string
+		in    *int
+		out   *int
+	}{{"priority", in.Priority, &s.Priority}, {"max_attempts", in.MaxAttempts, &s.MaxAttempts}} {
+		if n.in == nil {
+			continue
+		}
+		if *n.in == 0 { // zero stands for the default inside, not on the wire
+			return s, domain.Invalid(n.field, "must be at least 1")
+		}
+		*n.out = *n.in
+	}
+	return s, nil
+}
+
+func (a *api) createJob(w http.ResponseWriter, r *http.Request) error {
+	var in jobInput
+	if err := decode(w, r, &in); err != nil {
+		return err
+	}
+	spec, err := in.spec()
+	if err != nil {
+		return err
+	}
+	job, err := a.Jobs.Enqueue(r.Context(), spec)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/api/v1/jobs/"+job.ID.String())
+	web.JSON(w, http.StatusCreated, viewJob(&job))
+	return nil
+}
+
+func (a *api) getJob(w http.ResponseWriter, r *http.Request) error {
+	return a.withJob(w, r, a.Jobs.Job)
+}
+
+func (a *api) cancelJob(w http.ResponseWriter, r *http.Request) error {
+	return a.withJob(w, r, a.Jobs.Cancel)
+}
+
+func (a *api) listJobs(w http.ResponseWriter, r *http.Request) error {
+	p, err := paging(r)
+	if err != nil {
+		return err
+	}
+	q := domain.JobQuery{Before: p.before, Limit: p.fetch()}
+	if q.NoteID, err = queryID(r, "note_id"); err != nil {
+		return err
+	}
+	if s := r.URL.Query().Get("job_type"); s != "" {
+		if q.Type, err = domain.ParseJobType("job_type", s); err != nil {
+			return err
+		}
+	}
+	if s := r.URL.Query().Get("state"); s != "" {
+		if q.State = domain.JobState(s); !slices.Contains(domain.JobStates(), q.State) {
+			return domain.Invalid("state", "must be one of %v", domain.JobStates())
+		}
+	}
+	jobs, err := a.Jobs.Jobs(r.Context(), q)
+	if err != nil {
+		return p.found(err)
+	}
+	answer(w, r, p, jobs, func(j *domain.Job) domain.UUID { return j.ID }, viewJob)
+	return nil
+}
+
+// stamp writes a time of the wire; the zero time is left out.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(domain.TimeLayout)
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// withJob answers with the job that f returns for the identifier in the path.
+func (a *api) withJob(w http.ResponseWriter, r *http.Request, f func(context.Context, domain.UUID) (domain.Job, error)) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	job, err := f(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusOK, viewJob(&job))
+	return nil
+}

@@ -1,0 +1,95 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"net/http"
+
+	"github.com/matric/matric-events/adapters/internal/web"
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+// accepted is the answer to producers.
+type accepted struct {
+	Accepted int `json:"accepted"`
+	Skipped  int `json:"skipped,omitempty"`
+}
+
+func (a *api) workerEvents(w http.ResponseWriter, r *http.Request) error {
+	batch, single, err := items(w, r, domain.DecodeWorkerEvent)
+	if err != nil {
+		return err
+	}
+	receipt, err := a.Publisher.PublishWorkerEvents(r.Context(), batch)
+	return acknowledge(w, receipt, single, err)
+}
+
+func (a *api) noteEvents(w http.ResponseWriter, r *http.Request) error {
+	batch, single, err := items(w, r, domain.DecodeNoteEvent)
+	if err != nil {
+		return err
+	}
+	receipt, err := a.Publisher.PublishNoteEvents(r.Context(), batch)
+	return acknowledge(w, receipt, single, err)
+}
+
+func acknowledge(w http.ResponseWriter, receipt ports.Receipt, single bool, err error) error {
+	if err != nil {
+		if single {
+			return domain.AtIndex(err, domain.NoIndex)
+		}
+		return err
+	}
+	web.JSON(w, http.StatusAccepted, accepted(receipt))
+	return nil
+}
+
+// items reads one item, an array of them, or NDJSON. single says that it was one item by itself, which has no index.
+func items[T any](w http.ResponseWriter, r *http.Request, decode func([]byte) (T, error)) (batch []T, single bool, err error) {
+	data, media, err := body(w, r, mediaJSON, mediaNDJSON)
+	if err != nil {
+		return nil, false, err
+	}
+	data = bytes.TrimSpace(data)
+	var raws iter.Seq[[]byte]
+	switch {
+	case media == mediaNDJSON:
+		raws = lines(data)
+	case len(data) > 0 && data[0] == '[':
+		var array []json.RawMessage
+		if err := domain.DecodeStrict(data, &array); err != nil {
+			return nil, false, err
+		}
+		raws = func(yield func([]byte) bool) {
+			for _, raw := range array {
+				if !yield(raw) {
+					return
+				}
+			}
+		}
+	default:
+		item, err := decode(data)
+		return []T{item}, true, err
+	}
+	for raw := range raws {
+		item, err := decode(raw)
+		if err != nil {
+			return nil, false, domain.AtIndex(err, len(batch))
+		}
+		batch = append(batch, item)
+	}
+	return batch, false, nil
+}
+
+// lines yields the lines that are not blank.
+func lines(data []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for line := range bytes.Lines(data) {
+			if line = bytes.TrimSpace(line); len(line) > 0 && !yield(line) {
+				return
+			}
+		}
+	}
+}

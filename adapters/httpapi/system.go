@@ -1,0 +1,108 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/matric/matric-events/adapters/internal/web"
+	"github.com/matric/matric-events/docs"
+)
+
+var openAPI, asyncAPI = docs.OpenAPI, docs.AsyncAPI
+
+func (a *api) queue(w http.ResponseWriter, r *http.Request) error {
+	counts, err := a.Queue.CountJobs(r.Context())
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusOK, map[string]int{
+		"total_jobs": counts.Running + counts.Pending, "running": counts.Running, "pending": counts.Pending,
+	})
+	return nil
+}
+
+func (a *api) livez(w http.ResponseWriter, _ *http.Request) error {
+	web.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	return nil
+}
+
+func (a *api) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if err := a.health.get(); err != nil {
+		web.JSON(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "failed": part(err)})
+		return nil
+	}
+	web.JSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	return nil
+}
+
+// part is the name of what failed, which errors of the canary begin with; what follows is for logs.
+func part(err error) string {
+	text := err.Error()
+	for i, c := range text {
+		if c == ':' {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+func (a *api) version(w http.ResponseWriter, _ *http.Request) error {
+	web.JSON(w, http.StatusOK, map[string]string{
+		"name": "matric-events", "version": a.opts.Version, "commit": a.opts.Commit, "go": runtime.Version(),
+	})
+	return nil
+}
+
+func (a *api) index(w http.ResponseWriter, r *http.Request) error {
+	web.JSON(w, http.StatusOK, map[string]any{
+		"name": "matric-events",
+		"endpoints": map[string]string{
+			"websocket": "/api/v1/ws", "sse": "/api/v1/events", "poll": "/api/v1/events/poll",
+			"worker_events": "/api/v1/worker-events", "note_events": "/api/v1/note-events", "notes": "/api/v1/notes",
+			"jobs": "/api/v1/jobs", "queue": "/api/v1/queue", "connections": "/api/v1/connections",
+			"openapi": "/openapi.yaml", "asyncapi": "/asyncapi.yaml", "metrics": "/metrics", "live": "/livez", "ready": "/readyz",
+			"version": "/version",
+		},
+		"try": "curl -N http://" + r.Host + "/api/v1/events",
+	})
+	return nil
+}
+
+// describe serves one of the API descriptions.
+func describe(document []byte) action {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(document) // the client has gone
+		return nil
+	}
+}
+
+// How long a check of readiness may take, and how long its result stands, so that probes cost next to nothing.
+const (
+	readyTimeout = 2 * time.Second
+	readyAge     = time.Second
+)
+
+// readiness checks once for all who ask at the same time or soon after.
+type readiness struct {
+	check func(ctx context.Context) error
+
+	mu sync.Mutex // guards all below; held while checking
+	at time.Time
+	is error
+}
+
+func (h *readiness) get() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.at.IsZero() || time.Since(h.at) > readyAge {
+		ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+		defer cancel()
+		h.is = h.check(ctx)
+		h.at = time.Now()
+	}
+	return h.is
+}

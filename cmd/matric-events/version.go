@@ -1,0 +1,48 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set by release builds with -ldflags "-X main.version=…".
+var version string
+
+// VersionCmd prints what this is.
+type VersionCmd struct{}
+
+// Run implements the command.
+func (VersionCmd) Run(io console) error {
+	v, commit := buildVersion()
+	fmt.Fprintf(io.out, "matric-events %s (%s, %s %s/%s)\n", v, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
+}
+
+// buildVersion returns the release and the commit as far as the build knows them.
+func buildVersion() (release, commit string) {
+	release, commit = version, "unknown commit"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return cmp.Or(release, "dev"), commit
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = s.Value[:min(12, len(s.Value))]
+		}
+	}
+	if m := info.Main.Version; release == "" && m != "" && m != "(devel)" {
+		release = m
+	}
+	return cmp.Or(release, "dev"), commit
+}
+
+// redactURL hides the password of a URL.
+func redactURL(s string) string {
+	if u, err := url.Parse(s); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return s
+}
