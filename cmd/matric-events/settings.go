@@ -52,10 +52,15 @@ func (s *Settings) AfterApply() error {
 		flag string
 		v    time.Duration
 	}{
-		{"heartbeat", s.Heartbeat}, {"idle-timeout", s.IdleTimeout}, {"write-timeout", s.WriteTimeout},
-		{"sse-keepalive", s.SSEKeepalive}, {"queue-status-interval", s.QueueStatusInterval},
-		{"shutdown-timeout", s.ShutdownTimeout}, {"webhook-timeout", s.WebhookTimeout},
-		{"webhook-retry-initial", s.WebhookRetryInitial}, {"webhook-retry-max", s.WebhookRetryMax},
+		{"heartbeat", s.Heartbeat},
+		{"idle-timeout", s.IdleTimeout},
+		{"write-timeout", s.WriteTimeout},
+		{"sse-keepalive", s.SSEKeepalive},
+		{"queue-status-interval", s.QueueStatusInterval},
+		{"shutdown-timeout", s.ShutdownTimeout},
+		{"webhook-timeout", s.WebhookTimeout},
+		{"webhook-retry-initial", s.WebhookRetryInitial},
+		{"webhook-retry-max", s.WebhookRetryMax},
 	} {
 		if d.v <= 0 {
 			return fmt.Errorf("--%s: must be longer than nothing", d.flag)
@@ -65,9 +70,13 @@ func (s *Settings) AfterApply() error {
 		flag     string
 		v, least int
 	}{
-		{"bus-capacity", s.BusCapacity, 1}, {"bus-bytes", int(s.BusBytes), 1}, {"max-connections", s.MaxConnections, 0},
-		{"max-connections-per-ip", s.MaxConnectionsPerIP, 0}, {"max-handshakes-per-second", s.MaxHandshakesPerSecond, 0},
-		{"webhook-max-in-flight", s.WebhookMaxInFlight, 1}, {"webhook-per-endpoint", s.WebhookPerEndpoint, 1},
+		{"bus-capacity", s.BusCapacity, 1},
+		{"bus-bytes", int(s.BusBytes), 1},
+		{"max-connections", s.MaxConnections, 0},
+		{"max-connections-per-ip", s.MaxConnectionsPerIP, 0},
+		{"max-handshakes-per-second", s.MaxHandshakesPerSecond, 0},
+		{"webhook-max-in-flight", s.WebhookMaxInFlight, 1},
+		{"webhook-per-endpoint", s.WebhookPerEndpoint, 1},
 	} {
 		if n.v < n.least {
 			return fmt.Errorf("--%s: must be at least %d", n.flag, n.least)

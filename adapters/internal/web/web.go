@@ -116,9 +116,9 @@ type Origins struct {
 func ParseOrigins(list []string) (Origins, error) {
 	var o Origins
 	for _, s := range list {
-		switch s = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(s)), "/"); {
-		case s == "":
-		case s == "*":
+		switch s = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(s)), "/"); s {
+		case "":
+		case "*":
 			o.any = true
 		default:
 			u, err := url.Parse(s)
