@@ -21,6 +21,9 @@ func NewNotes(store ports.Notes, newID func() domain.UUID) *Notes {
 
 // Create makes a note of what the patch holds. Content calls for an analysis.
 func (n *Notes) Create(ctx context.Context, p domain.NotePatch) (note domain.Note, err error) {
+	if p.Title == nil && p.Content == nil {
+		return note, domain.Invalid("title", "is required unless there is content")
+	}
 	id := n.newID()
 	err = n.store.Write(ctx, id, func(*domain.Note) (ports.NoteWrite, error) {
 		now := time.Now()

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"iter"
 	"net/http"
 
@@ -23,6 +24,9 @@ func (a *api) workerEvents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	receipt, err := a.Publisher.PublishWorkerEvents(r.Context(), batch)
+	if !single && errors.Is(err, domain.ErrConflict) { // a batch of one
+		receipt, err = ports.Receipt{Skipped: len(batch)}, nil
+	}
 	return acknowledge(w, receipt, single, err)
 }
 

@@ -176,3 +176,13 @@ func (s *Server) TryDo(method, path, body string) (status int, answer []byte) {
 	}
 	return resp.StatusCode, answer
 }
+
+// List gets an array of objects.
+func (s *Server) List(path string) (list []map[string]any) {
+	s.t.Helper()
+	status, answer := s.Do("GET", path, "")
+	if err := json.Unmarshal(answer, &list); status != 200 || err != nil {
+		s.t.Fatalf("GET %s = %d %s", path, status, answer)
+	}
+	return list
+}
