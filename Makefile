@@ -22,12 +22,29 @@ build: ## Build the program into .bin
 	$(GO) build -trimpath -o $(BIN)/matric-events ./cmd/matric-events
 
 .PHONY: test
-test: ## Run all tests; needs nothing but Go
+test: prepare ## Run all tests; installs what they need, and says what is left out
 	$(GO) test -count=1 -timeout 10m $(PACKAGES)
 
 .PHONY: race
-race: ## Run all tests under the race detector
+race: prepare ## Run all tests under the race detector
 	$(GO) test -race -count=1 -timeout 20m $(PACKAGES)
+
+# What tests need beside Go. What cannot be had is named here, and its tests are skipped; with CI=true they fail.
+NPM_PACKAGES := tests/clients/node_modules/.package-lock.json
+HAVE_INITDB  := $(shell command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)
+
+.PHONY: prepare postgres
+prepare: postgres $(if $(shell command -v npm),$(NPM_PACKAGES))
+	@command -v npm >/dev/null || echo "npm is not installed: tests with stock npm clients are skipped"
+
+$(NPM_PACKAGES): tests/clients/package-lock.json
+	npm ci --silent --prefix tests/clients
+
+postgres:
+ifeq ($(HAVE_INITDB),)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && apt-get install -y -q postgresql >/dev/null; \
+	else echo "PostgreSQL is not installed: tests on PostgreSQL are skipped"; fi
+endif
 
 .PHONY: lint
 lint: $(GOFUMPT) $(GOLANGCI) ## Check format, vet and lint

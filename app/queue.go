@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,11 +18,11 @@ type QueueMonitor struct {
 	newID    func() domain.UUID
 	observer ports.Observer
 	interval time.Duration
-	listened func() bool
 	changed  chan struct{}
 	demanded chan struct{}
 
 	mu       sync.Mutex // guards all below; held while counting, so that many askers cost one count
+	listened []func() bool
 	counters []ports.JobCounter
 	fresh    bool
 	last     domain.QueueStatus
@@ -35,14 +36,13 @@ const (
 	maxCountAge          = time.Second // counts may change without our being told, in another process
 )
 
-// NewQueueMonitor returns a monitor without counters. listened reports whether anybody gets events at all. interval zero
-// means 1 s.
-func NewQueueMonitor(log *eventlog.Log, newID func() domain.UUID, observer ports.Observer, interval time.Duration, listened func() bool) *QueueMonitor {
+// NewQueueMonitor returns a monitor without counters. interval zero means 1 s.
+func NewQueueMonitor(log *eventlog.Log, newID func() domain.UUID, observer ports.Observer, interval time.Duration) *QueueMonitor {
 	if interval <= 0 {
 		interval = time.Second
 	}
 	return &QueueMonitor{
-		log: log, newID: newID, observer: observer, interval: interval, listened: listened,
+		log: log, newID: newID, observer: observer, interval: interval,
 		changed: make(chan struct{}, 1), demanded: make(chan struct{}, 1),
 	}
 }
@@ -52,6 +52,19 @@ func (m *QueueMonitor) Count(c ports.JobCounter) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.counters = append(m.counters, c)
+}
+
+// Listened adds a reason to publish although nothing has changed: f reports whether somebody listens.
+func (m *QueueMonitor) Listened(f func() bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.listened = append(m.listened, f)
+}
+
+func (m *QueueMonitor) heard() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.listened, func(f func() bool) bool { return f() })
 }
 
 // Changed implements QueueWatcher.
@@ -124,7 +137,7 @@ func (m *QueueMonitor) Run(ctx context.Context) error {
 		case <-m.demanded:
 			due, forced = true, true
 		case <-timer.C:
-			forced = forced || !due && m.listened()
+			forced = forced || !due && m.heard()
 			due = due || forced
 		}
 		next := heartbeatQueueStatus

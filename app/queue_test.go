@@ -38,7 +38,8 @@ type monitorRig struct {
 
 func startMonitor(t *testing.T) *monitorRig {
 	r := &monitorRig{counter: &fakeCounter{}, log: eventlog.New(testID(), eventlog.Options{}), observer: newObserver()}
-	r.QueueMonitor = NewQueueMonitor(r.log, testID, r.observer, 0, r.listened.Load)
+	r.QueueMonitor = NewQueueMonitor(r.log, testID, r.observer, 0)
+	r.Listened(r.listened.Load)
 	r.Count(r.counter)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

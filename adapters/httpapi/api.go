@@ -15,6 +15,8 @@ import (
 
 	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/app/delivery"
+	"github.com/matric/matric-events/domain/webhook"
 	"github.com/matric/matric-events/ports"
 )
 
@@ -24,9 +26,13 @@ type Services struct {
 	Notes     *app.Notes // nil without the built-in host
 	Jobs      *app.Jobs  // likewise
 	Queue     ports.JobCounter
-	Registry  *app.Registry
-	Auth      ports.Authenticator
-	Ready     func(ctx context.Context) error // the canary
+
+	Webhooks   *delivery.Webhooks
+	Deliveries *delivery.Desk
+
+	Registry *app.Registry
+	Auth     ports.Authenticator
+	Ready    func(ctx context.Context) error // the canary
 
 	WebSocket, Events, Poll, Metrics http.Handler
 }
@@ -37,6 +43,8 @@ type Options struct {
 	Origins     Origins // pages that may read answers from a browser
 	Version     string
 	Commit      string
+	// WebhookRules are what URLs of webhooks must keep to.
+	WebhookRules webhook.Rules
 	// Fault is told of internal faults, whose text clients do not see. Required.
 	Fault func(r *http.Request, err error)
 }
@@ -78,6 +86,18 @@ func (a *api) routes() {
 	a.on(http.MethodDelete, "/api/v1/connections/:id", a.kick)
 	a.on(http.MethodPost, "/api/v1/worker-events", a.workerEvents)
 	a.on(http.MethodPost, "/api/v1/note-events", a.noteEvents)
+
+	a.get("/api/v1/webhooks", a.listWebhooks)
+	a.on(http.MethodPost, "/api/v1/webhooks", a.createWebhook)
+	a.get("/api/v1/webhooks/:id", a.getWebhook)
+	a.on(http.MethodPatch, "/api/v1/webhooks/:id", a.updateWebhook)
+	a.on(http.MethodDelete, "/api/v1/webhooks/:id", a.deleteWebhook)
+	a.on(http.MethodPost, "/api/v1/webhooks/:id/test", a.testWebhook)
+	a.on(http.MethodPost, "/api/v1/webhooks/:id/rotate-secret", a.rotateSecret)
+	a.on(http.MethodPost, "/api/v1/webhooks/:id/redeliver", a.redeliverAll)
+	a.get("/api/v1/webhooks/:id/deliveries", a.listDeliveries)
+	a.get("/api/v1/deliveries/:id", a.getDelivery)
+	a.on(http.MethodPost, "/api/v1/deliveries/:id/redeliver", a.redeliver)
 
 	a.get("/api/v1/notes", a.hosted(a.listNotes))
 	a.on(http.MethodPost, "/api/v1/notes", a.hosted(a.createNote))

@@ -1,57 +1,123 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
+	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/pressly/goose/v3"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/domain/webhook"
 )
 
 // Options tune Open. The zero value is what the server runs with.
 type Options struct {
-	// Readers bounds the connections that read at the same time. Zero means one for each processor, at least 4.
+	// Readers bounds the connections that read at the same time, and on PostgreSQL also those that write. Zero means one
+	// for each processor, at least 4.
 	Readers int
+	// SecretKeyFile holds the key that secrets are encrypted with: 32 bytes in base64, on one line. One is made when there
+	// is none and the database holds nothing encrypted yet. Empty means PATH.key beside the database file of that path,
+	// and matric-events.key in the working directory for PostgreSQL. Without this file the secrets are lost: back it up,
+	// apart from the database.
+	SecretKeyFile string
 }
+
+// connections returns how many connections a pool may have.
+func (o *Options) connections() int { return cmp.Or(o.Readers, max(4, runtime.GOMAXPROCS(0))) }
 
 // DB is an open database. Use Open. Safe for concurrent use.
 type DB struct {
 	name        string   // for messages; holds no secrets
-	write, read *sqlx.DB // the pool of the one writer, and that of the readers
-	lock        io.Closer
-	dialect     goose.Dialect
-	migrations  fs.FS
+	write, read *sqlx.DB // the pool of the writers, on SQLite of the one writer, and that of the readers
+	engine      engine
+	hold        hold
+	keyFile     string
+	vault       atomic.Pointer[vault] // nil until there is a schema
 	commits     *commitWatch
 	outbox      bell // rings when a commit may have added to the outbox
+	deliveries  *Deliveries
 }
 
-// Open opens a database, which it creates when there is none, and holds it for this process until Close. The URL is
-// sqlite:PATH; everything after the colon, or after two slashes that follow it, is the path as it is, without escapes.
-// Open does not change the schema of an existing database: see MigrateUp.
+// engine is what is particular to one kind of database.
+type engine interface {
+	// provider returns what changes the schema.
+	provider(db *sql.DB) (*goose.Provider, error)
+	// findKeyCheck is a query that counts the tables of the name secret_key_check.
+	findKeyCheck() string
+	// notes returns nil if the database keeps notes and an outbox.
+	notes() error
+	// lockWebhook makes other transactions that lock the same webhook wait until this one ends.
+	lockWebhook(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error
+	// forUpdate is what a SELECT that locks its rows ends with.
+	forUpdate() string
+	// oneOf is the comparison of a column with all that a subquery returns.
+	oneOf(subquery string) string
+
+	// insert stores the deliveries, those in flight under the lease, but not those that meet one of the same event or ID,
+	// or have no webhook. It returns the IDs of the stored ones.
+	insert(ctx context.Context, tx *sqlx.Tx, lease string, rows []deliveryRow) (stored []string, err error)
+	// claim puts the longest due deliveries in flight and returns them in any order.
+	claim(ctx context.Context, tx *sqlx.Tx, lease string, now int64, rooms []webhook.Room) ([]deliveryRow, error)
+	// settle updates those deliveries that are in flight under the lease, and returns their IDs. The attempt before
+	// a new one goes to the history.
+	settle(ctx context.Context, tx *sqlx.Tx, lease string, rows []settledRow) (settled []string, err error)
+	// saveStates updates webhooks.
+	saveStates(ctx context.Context, tx *sqlx.Tx, rows []stateRow) error
+}
+
+// hold is the exclusive use of a database.
+type hold interface {
+	// watch returns nil when ctx ends, and an error when the hold is lost.
+	watch(ctx context.Context) error
+	Close() error
+}
+
+// Open opens a database and holds it for this process until Close. The URL is sqlite:PATH or postgres://…. After the
+// colon of the former, or after two slashes that follow it, is the path as it is, without escapes; a file is created when
+// there is none. The latter takes the parameters of libpq; without sslmode it encrypts if the server can. Open does not
+// change the schema of an existing database: see MigrateUp.
 func Open(ctx context.Context, url string, o *Options) (*DB, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	scheme, rest, ok := strings.Cut(url, ":")
-	if !ok || scheme != "sqlite" {
-		return nil, errors.New("sqlstore: open: want a database URL of the form sqlite:PATH") // it may hold a password: not quoted
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch scheme {
+	case "sqlite":
+		db, err := openSQLite(ctx, strings.TrimPrefix(rest, "//"), o)
+		if err != nil {
+			return nil, fmt.Errorf("sqlstore: open %q: %w", rest, err)
+		}
+		return db, nil
+	case "postgres", "postgresql":
+		db, err := openPostgres(ctx, url, o)
+		if err != nil {
+			return nil, fmt.Errorf("sqlstore: open PostgreSQL: %w", err)
+		}
+		return db, nil
 	}
-	db, err := openSQLite(ctx, strings.TrimPrefix(rest, "//"), o)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: open %q: %w", rest, err)
+	return nil, errors.New("sqlstore: open: want a database URL of the form sqlite:PATH or postgres://…") // it may hold a password: not quoted
+}
+
+// Run watches that the database stays this process's own, until ctx ends. It returns an error when another process has
+// it: this one must stop then.
+func (d *DB) Run(ctx context.Context) error {
+	if err := d.hold.watch(ctx); err != nil {
+		return fmt.Errorf("sqlstore: hold %q: %w", d.name, err)
 	}
-	return db, nil
+	return nil
 }
 
 // Close releases the database. Calls in progress end with an error.
 func (d *DB) Close() error {
-	// The writer goes last: the last connection to leave writes the journal back into the database file.
-	if err := errors.Join(d.read.Close(), d.write.Close(), d.lock.Close()); err != nil {
+	// The writer goes last: the last connection to leave writes the journal of SQLite back into the database file.
+	if err := errors.Join(d.read.Close(), d.write.Close(), d.hold.Close()); err != nil {
 		return fmt.Errorf("sqlstore: close %q: %w", d.name, err)
 	}
 	return nil
@@ -59,14 +125,14 @@ func (d *DB) Close() error {
 
 // Check reports whether the database answers and has a schema.
 func (d *DB) Check(ctx context.Context) error {
-	var pending bool
-	if err := d.read.GetContext(ctx, &pending, `SELECT EXISTS (SELECT 1 FROM outbox)`); err != nil {
+	var any bool
+	if err := d.read.GetContext(ctx, &any, `SELECT EXISTS (SELECT 1 FROM webhook)`); err != nil {
 		return fmt.Errorf("sqlstore: check %q: %w", d.name, translate(err))
 	}
 	return nil
 }
 
-// SQL returns the pool of the one writer, for the job queue, whose tables live in the same database.
+// SQL returns the pool of the writers, for the job queue, whose tables live in the same database.
 func (d *DB) SQL() *sql.DB { return d.write.DB }
 
 // ReadSQL returns the pool of the readers. It refuses to write.
@@ -75,9 +141,19 @@ func (d *DB) ReadSQL() *sql.DB { return d.read.DB }
 // OnCommit has fn called when a transaction that inserted into the table or updated it is about to commit, on whichever
 // goroutine commits. fn must return at once and not use the database: it can only take note, and whoever it wakes sees
 // the change through the pool of SQL, which is free once the commit is done. A commit may still fail after the call.
+// SQLite only: on PostgreSQL fn is never called.
 func (d *DB) OnCommit(table string, fn func()) { d.commits.add(table, fn) }
 
-// transact runs fn in a transaction of the writer. An error of fn rolls it back and is returned as it is.
+// HostsNotes returns nil if the database can keep what the built-in host needs, notes and an outbox; and otherwise an
+// ErrUnavailable that says so, as every call of Notes and of Outbox does then.
+func (d *DB) HostsNotes() error {
+	if err := d.engine.notes(); err != nil {
+		return fmt.Errorf("sqlstore: %w", err)
+	}
+	return nil
+}
+
+// transact runs fn in a transaction of a writer. An error of fn rolls it back and is returned as it is.
 func (d *DB) transact(ctx context.Context, fn func(tx *sqlx.Tx) error) error {
 	tx, err := d.write.BeginTxx(ctx, nil)
 	if err != nil {

@@ -1,20 +1,30 @@
-// Package sqlstore keeps the notes of the built-in host and the outbox of unpublished changes in an SQL database. It
-// implements ports.Notes, ports.Outbox and ports.Probe.
-//
-// A database has one writer at a time: a pool of one connection, whose transactions lock at their beginning, so that a
-// writer waits for its turn and never meets a busy database half way. Reads go through a second pool and see what was
-// committed when they began. Inside a transaction nothing may use the pools: it would wait for itself.
+// Package sqlstore keeps webhooks and their deliveries, the notes of the built-in host, and the outbox of unpublished
+// changes in an SQL database, SQLite or PostgreSQL. It implements ports.Webhooks, ports.Deliveries and ports.DeliveryLog
+// on both, and ports.Notes, ports.Outbox and ports.Probe on SQLite.
 //
 // Promises:
 //
-//  1. What a call reported as written survives the loss of the process and of the machine (synchronous FULL).
+//  1. What a call reported as written survives the loss of the process and of the machine (synchronous FULL,
+//     synchronous_commit on).
 //  2. A note's row, its event in the outbox and its job are there together or not at all. The job queue takes part by
 //     working on the transaction that it is handed.
 //  3. Every committed insert into the outbox wakes Outbox.Wait, whoever made it: this package, the job queue on the same
 //     pool, or a trigger. Nothing polls.
-//  4. One process serves a database. A second one is told which process holds it.
+//  4. One process serves a database. A second one is told which process holds it. DB.Run ends when the hold is lost.
 //  5. A file that is not a database, is damaged, or was written by a newer version is refused and left as it is.
+//  6. Secrets of webhooks and values of their headers are encrypted (AES-256-GCM), each for its own row and column, with
+//     a key that is not in the database.
+//  7. A batch of deliveries is a handful of statements or one transaction of prepared ones, whatever its size. No statement
+//     on the way of a delivery reads more as more deliveries are stored.
 //
-// The full-text index follows a note's content by way of a job, which calls DB.ApplyAnalysis; a change that calls for no
-// job is indexed at once. Everything that is particular to SQLite is in the files named sqlite*.go.
+// SQLite has one writer at a time: a pool of one connection, whose transactions lock at their beginning, so that a writer
+// waits for its turn and never meets a busy database half way. Reads go through a second pool and see what was committed
+// when they began. Inside a transaction nothing may use the pools: it would wait for itself.
+//
+// On PostgreSQL every transaction locks webhooks before deliveries, and either in the order of their IDs, so that none
+// waits for one that waits for it. The hold is an advisory lock on a connection of its own.
+//
+// What the two do differently is behind the interface engine, in the files named sqlite*.go and postgres*.go; SQL that
+// both understand is where it is used. The full-text index follows a note's content by way of a job, which calls
+// DB.ApplyAnalysis; a change that calls for no job is indexed at once.
 package sqlstore

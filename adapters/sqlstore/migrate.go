@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -47,6 +49,9 @@ func (d *DB) MigrateUp(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: migrate up: %w", translate(err))
 	}
+	if err := d.unlock(ctx); err != nil {
+		return nil, fmt.Errorf("sqlstore: migrate up: %w", err)
+	}
 	out := make([]Migration, 0, len(done))
 	for _, r := range done {
 		out = append(out, migration(r))
@@ -68,11 +73,15 @@ func (d *DB) MigrateDown(ctx context.Context) (Migration, error) {
 	if err != nil {
 		return Migration{}, fmt.Errorf("sqlstore: migrate down: %w", translate(err))
 	}
+	d.vault.Store(nil) // what it was bound to may be gone
+	if err := d.unlock(ctx); err != nil {
+		return Migration{}, fmt.Errorf("sqlstore: migrate down: %w", err)
+	}
 	return migration(undone), nil
 }
 
 func (d *DB) provider() (*goose.Provider, error) {
-	p, err := goose.NewProvider(d.dialect, d.write.DB, d.migrations)
+	p, err := d.engine.provider(d.write.DB)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read migrations: %w", err)
 	}
@@ -81,4 +90,17 @@ func (d *DB) provider() (*goose.Provider, error) {
 
 func migration(r *goose.MigrationResult) Migration {
 	return Migration{Version: r.Source.Version, Name: path.Base(r.Source.Path)}
+}
+
+// checkVersion refuses a schema that is newer than any this program knows.
+func checkVersion(version int64, known fs.FS) error {
+	files, err := fs.Glob(known, "*.sql")
+	if err != nil || len(files) == 0 {
+		return errors.Join(errors.New("no migrations are known"), err)
+	}
+	last, err := goose.NumericComponent(slices.Max(files)) // the numbers have leading zeros
+	if err != nil || version <= last {
+		return err
+	}
+	return fmt.Errorf("the database has schema version %d, and this program knows versions up to %d; use a newer one", version, last)
 }

@@ -32,6 +32,9 @@ func (d *DB) Outbox() *Outbox { return &Outbox{d} }
 
 // AppendOutbox adds a record within a transaction of the writer.
 func (d *DB) AppendOutbox(ctx context.Context, tx *sql.Tx, kind, body string) error {
+	if err := d.HostsNotes(); err != nil {
+		return err
+	}
 	if _, err := d.join(tx).ExecContext(ctx, insertOutbox, kind, body); err != nil {
 		return fmt.Errorf("sqlstore: append %s to the outbox: %w", kind, translate(err))
 	}
@@ -43,6 +46,9 @@ const insertOutbox = `INSERT INTO outbox (kind, body) VALUES (?, ?)`
 // Pending implements ports.Outbox. It reads through the writer's connection: the commit that rang the bell is still going
 // on then, and holds the connection until it is done.
 func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, error) {
+	if err := o.db.HostsNotes(); err != nil {
+		return nil, err
+	}
 	o.db.outbox.silence()
 	var rows []outboxRow
 	err := o.db.write.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox ORDER BY position LIMIT ?`, max(limit, 0))
@@ -61,6 +67,9 @@ func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, 
 
 // Remove implements ports.Outbox.
 func (o *Outbox) Remove(ctx context.Context, through int64) error {
+	if err := o.db.HostsNotes(); err != nil {
+		return err
+	}
 	if _, err := o.db.write.ExecContext(ctx, `DELETE FROM outbox WHERE position <= ?`, through); err != nil {
 		return fmt.Errorf("sqlstore: remove from outbox through %d: %w", through, translate(err))
 	}
@@ -68,10 +77,18 @@ func (o *Outbox) Remove(ctx context.Context, through int64) error {
 }
 
 // Wait implements ports.Outbox.
-func (o *Outbox) Wait(ctx context.Context) error { return o.db.outbox.wait(ctx) }
+func (o *Outbox) Wait(ctx context.Context) error {
+	if err := o.db.HostsNotes(); err != nil {
+		return err
+	}
+	return o.db.outbox.wait(ctx)
+}
 
 // WriteCanary implements ports.Probe.
 func (o *Outbox) WriteCanary(ctx context.Context, id domain.UUID) error {
+	if err := o.db.HostsNotes(); err != nil {
+		return err
+	}
 	if _, err := o.db.write.ExecContext(ctx, insertOutbox, KindCanary, `{"event_id":"`+id.String()+`"}`); err != nil {
 		return fmt.Errorf("sqlstore: write canary %s: %w", id, translate(err))
 	}

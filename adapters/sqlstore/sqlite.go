@@ -7,13 +7,12 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -35,12 +34,13 @@ func openSQLite(ctx context.Context, path string, o *Options) (_ *DB, err error)
 		}
 	}()
 	d := &DB{
-		name: path, lock: lock, dialect: goose.DialectSQLite3, migrations: migrations.SQLite(),
+		name: path, hold: fileHold{lock}, engine: sqliteEngine{}, keyFile: cmp.Or(o.SecretKeyFile, path+".key"),
 		commits: newCommitWatch(), outbox: make(bell, 1),
 	}
+	d.deliveries = &Deliveries{db: d}
 	d.outbox.ring() // what an earlier process left was never seen by this one
 	d.OnCommit("outbox", d.outbox.ring)
-	if err := examineSQLite(ctx, path, d.migrations); err != nil {
+	if err := examineSQLite(ctx, path, migrations.SQLite()); err != nil {
 		return nil, err
 	}
 	d.write = sqlitePool(path, url.Values{
@@ -52,13 +52,24 @@ func openSQLite(ctx context.Context, path string, o *Options) (_ *DB, err error)
 	}, d.commits.attach)
 	d.write.SetMaxOpenConns(1)
 	d.read = sqlitePool(path, url.Values{"_busy_timeout": {"5000"}, "_query_only": {"1"}})
-	readers := cmp.Or(o.Readers, max(4, runtime.GOMAXPROCS(0)))
-	d.read.SetMaxOpenConns(readers)
-	d.read.SetMaxIdleConns(readers)
-	if err := d.write.PingContext(ctx); err != nil { // also creates the file, before the first reader
-		return nil, errors.Join(translate(err), d.read.Close(), d.write.Close())
+	d.read.SetMaxOpenConns(o.connections())
+	d.read.SetMaxIdleConns(o.connections())
+	err = translate(d.write.PingContext(ctx)) // also creates the file, before the first reader
+	if err == nil {
+		err = d.unlock(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.read.Close(), d.write.Close())
 	}
 	return d, nil
+}
+
+// fileHold holds a database by a lock that the kernel keeps for as long as the process lives.
+type fileHold struct{ io.Closer }
+
+func (fileHold) watch(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
 }
 
 // sqlitePath returns the absolute path of a database without symbolic links, so that two names of one file share one

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -35,7 +34,7 @@ func examineSQLite(ctx context.Context, path string, known fs.FS) error {
 		params.Set("immutable", "1") // nothing to recover: leave no files of our own beside it either
 	}
 	db := sqlitePool(path, params)
-	defer db.Close() //nolint:errcheck // it was only read
+	defer db.Close() // it was only read
 	err = examineSchema(ctx, db, known, size <= thoroughSize)
 	if se, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch se.Code() & 0xff {
@@ -58,7 +57,7 @@ func checkSQLiteFile(path string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("the file must be readable and writable: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close() // it was only read
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
 		return 0, err
@@ -90,15 +89,7 @@ func examineSchema(ctx context.Context, db *sqlx.DB, known fs.FS, thorough bool)
 	if err := db.GetContext(ctx, &newest, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`); err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db.DB, known)
-	if err != nil {
-		return err
-	}
-	sources := p.ListSources()
-	if last := sources[len(sources)-1].Version; newest > last {
-		return fmt.Errorf("the database has schema version %d, and this program knows versions up to %d; use a newer one", newest, last)
-	}
-	return nil
+	return checkVersion(newest, known)
 }
 
 func exists(path string) bool {

@@ -1,16 +1,8 @@
 package sqlstore
 
 import (
-	"database/sql"
-	"errors"
-	"fmt"
 	"strings"
 	"unicode"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/matric/matric-events/domain"
 )
 
 // The statements that another database would word differently.
@@ -41,23 +33,4 @@ func searchTerm(s string) string {
 		b.WriteString(`"` + strings.ReplaceAll(w, `"`, `""`) + `" `)
 	}
 	return strings.TrimSuffix(b.String(), " ") + "*"
-}
-
-// translate wraps what the driver reports in the error of the domain that callers branch on. The text is for logs.
-func translate(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return domain.ErrNotFound
-	}
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
-		return err
-	}
-	switch se.Code() & 0xff { // the primary code
-	case sqlite3.SQLITE_CONSTRAINT:
-		return fmt.Errorf("%w: %w", domain.ErrConflict, err)
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
-		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w: %w", domain.ErrUnavailable, err)
-	}
-	return err
 }

@@ -64,7 +64,7 @@ func jobs(t *testing.T, db *sqlstore.DB) (specs []domain.JobSpec) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // it was only read
+	defer rows.Close() // it was only read
 	for rows.Next() {
 		var spec domain.JobSpec
 		var b []byte
@@ -86,7 +86,7 @@ func inTx(t *testing.T, db *sqlstore.DB, fn func(tx *sql.Tx) error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	defer tx.Rollback() // after a commit it has nothing to do
 	if err := errors.Join(fn(tx), tx.Commit()); err != nil {
 		t.Fatal(err)
 	}

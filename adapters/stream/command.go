@@ -16,7 +16,7 @@ type command struct {
 	Types       json.RawMessage `json:"types"`
 	JobIDs      json.RawMessage `json:"job_ids"`
 	NoteIDs     json.RawMessage `json:"note_ids"`
-	LastEventID *string         `json:"last_event_id"`
+	LastEventID json.RawMessage `json:"last_event_id"`
 }
 
 // reply is an answer to a command. The ID is the command's own, as it stood.
@@ -56,7 +56,7 @@ func (c *conn) command(text []byte) {
 	}
 	var cmd command
 	if err := json.Unmarshal(text, &cmd); err != nil {
-		c.respond(reply{Type: "error", ID: echo(idOf(text)), Code: codeBadJSON, Message: "not a JSON object of the expected form"})
+		c.respond(reply{Type: "error", Code: codeBadJSON, Message: "not a JSON object"})
 		return
 	}
 	id := echo(cmd.ID)
@@ -100,6 +100,10 @@ func (c *conn) refresh() {
 // cursor is moved in one step.
 func (c *conn) subscribe(cmd *command, id json.RawMessage) {
 	filter, err := cmd.filter()
+	var last string
+	if err == nil && json.Unmarshal(orNull(cmd.LastEventID), &last) != nil {
+		err = domain.Invalid("last_event_id", "must be a string")
+	}
 	if err != nil {
 		c.respond(reply{Type: "error", ID: id, Code: errorCode(err), Message: err.Error()})
 		return
@@ -116,8 +120,8 @@ func (c *conn) subscribe(cmd *command, id json.RawMessage) {
 		c.cursor = c.engine.feed.Head()
 	}
 	c.filter, c.following = filter, true
-	if cmd.LastEventID != nil && *cmd.LastEventID != "" {
-		c.resume(*cmd.LastEventID)
+	if last != "" {
+		c.resume(last)
 	}
 	c.shard.call(c)
 }
@@ -174,13 +178,4 @@ func echo(id json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return id
-}
-
-// idOf finds the ID of an object whose other members do not fit.
-func idOf(text []byte) json.RawMessage {
-	var withID struct {
-		ID json.RawMessage `json:"id"`
-	}
-	_ = json.Unmarshal(text, &withID) // no JSON, no ID
-	return withID.ID
 }

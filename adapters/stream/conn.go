@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -37,11 +38,12 @@ type conn struct {
 	engine *Engine
 	shard  *shard
 	fresh  bool          // not among the shard's connections yet; the loop's own
+	called bool          // among those that the loop will look at soon; guarded by the shard's mutex
 	gone   chan struct{} // closed once the connection has ended
 	heard  atomic.Int64  // when the peer last sent something, in Unix nanoseconds
 
 	mu        sync.Mutex // guards all below; nobody blocks while holding it
-	flushed   *sync.Cond // own was taken or the connection ended
+	flushed   sync.Cond  // own was taken, a write is over, or the connection has ended
 	filter    domain.Filter
 	following bool       // gets events
 	cursor    domain.Seq // the last entry that the client has seen or does not want
@@ -96,6 +98,26 @@ func (c *conn) Close(why app.CloseReason) {
 		c.close(statusRestart, "server is restarting")
 	} else {
 		c.close(statusPolicy, "closed by an operator")
+	}
+}
+
+// start enters the connection and sends what comes first. Then it lets events follow, from behind the last one that the
+// client has seen.
+func (c *conn) start(ctx context.Context, lastEventID string) {
+	c.place.Occupy(c)
+	c.mu.Lock()
+	c.shard.call(c) // what is queued already need not wait for the counts
+	c.mu.Unlock()
+	var status []byte
+	if c.filter.Types == 0 || c.filter.Types.Has(domain.TypeQueueStatus) {
+		status = c.format.snapshot(c.engine.snapshot(ctx))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.send(status)
+	c.following = true
+	if lastEventID != "" {
+		c.resume(lastEventID)
 	}
 }
 
@@ -188,10 +210,11 @@ func (c *conn) end(reason string) {
 	c.reason = reason
 	c.flushed.Broadcast()
 	close(c.gone)
-	c.engine.parked.Go(func() { // closing may block, leaving wants c.mu
+	go func() { // closing may block, leaving wants c.mu
+		defer c.engine.crew.Done()
 		c.link.close()
 		c.place.Leave(reason)
-	})
+	}()
 }
 
 // expire does what time calls for, and reports whether the connection is still there.

@@ -57,9 +57,11 @@ func (d *decoder) push(p []byte, handle func(op ws.OpCode, payload []byte) error
 		}
 		rest = rest[end:]
 	}
-	if len(rest) == 0 {
+	switch len(rest) {
+	case 0:
 		d.pending = nil
-	} else {
+	case len(d.pending): // nothing was complete; moving it over itself for every piece would be quadratic
+	default:
 		d.pending = append(d.pending[:0], rest...)
 	}
 	return nil

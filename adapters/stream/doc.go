@@ -17,7 +17,8 @@
 //  2. Going from replay to live is nothing special: both are reading on from the cursor. There is no gap and no
 //     duplicate.
 //  3. A client that does not read costs the others nothing, and is closed when a write has stalled for the write timeout.
-//  4. A connection ends within the idle timeout and the close grace after its peer has gone silent.
+//  4. A WebSocket ends within the idle timeout and the time for a last write after its peer has gone silent; an event
+//     stream, at the latest, when the keepalives that nobody acknowledges fail.
 //
 // The WebSocket side is RFC 6455 (decoder, close codes), the event stream is the WHATWG HTML standard, section 9.2.
 package stream

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,7 @@ import (
 type Options struct {
 	Heartbeat    time.Duration // between WebSocket pings; 30 s
 	IdleTimeout  time.Duration // without a frame from a WebSocket peer; 90 s
-	WriteTimeout time.Duration // for a write that makes no progress; 10 s
+	WriteTimeout time.Duration // for a client to take the next 16 KiB, or what there is; 10 s
 	Keepalive    time.Duration // between event-stream comments while nothing else is sent; 15 s
 	Origins      web.Origins   // pages that may open a WebSocket
 	Loops        int           // writer loops; one for each processor
@@ -43,6 +44,7 @@ func (o Options) withDefaults() Options {
 
 // Snapshots makes the QueueStatus that a client gets on connect and on demand.
 type Snapshots interface {
+	// Snapshot returns the counts of this moment; beside an error, those of an earlier one.
 	Snapshot(ctx context.Context) (domain.Event, error)
 }
 
@@ -61,14 +63,17 @@ type Engine struct {
 	opts      Options
 	shards    []*shard
 	joined    atomic.Uint64
-	parked    sync.WaitGroup // goroutines that write for connections whose sockets are full, or end connections
+
+	mu      sync.Mutex     // guards stopped, so that crew never grows from zero while Run waits for it
+	stopped bool           // nobody gets in any more
+	crew    sync.WaitGroup // handlers, connections that have not ended, and the goroutines that serve them
 }
 
 // New returns an engine that reads from the feed and enters its connections in the registry.
 func New(feed Log, registry *app.Registry, snapshots Snapshots, o Options) *Engine {
 	e := &Engine{feed: feed, registry: registry, snapshots: snapshots, opts: o.withDefaults()}
 	for range e.opts.Loops {
-		e.shards = append(e.shards, &shard{engine: e, wake: make(chan struct{}, 1), batches: map[batchKey]*batch{}})
+		e.shards = append(e.shards, &shard{engine: e, wake: make(chan struct{}, 1), batches: map[batchKey]batch{}})
 	}
 	return e
 }
@@ -80,15 +85,39 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, s := range e.shards {
 		loops.Go(func() { s.run(ctx) })
 	}
-	for seen := domain.Seq(0); e.feed.Wait(ctx, seen) == nil; {
+	for seen := domain.Seq(0); ctx.Err() == nil && e.feed.Wait(ctx, seen) == nil; {
 		seen = e.feed.Head()
 		for _, s := range e.shards {
 			s.ring()
 		}
 	}
+	e.mu.Lock()
+	e.stopped = true
+	e.mu.Unlock()
 	loops.Wait()
-	e.parked.Wait()
+	e.crew.Wait()
 	return nil
+}
+
+// admit finds a place for a connection. Its handler belongs to the crew until it calls e.crew.Done.
+func (e *Engine) admit(transport string, r *http.Request) (*app.Place, error) {
+	if !e.enlist() {
+		return nil, &app.Refusal{Reason: "draining", RetryAfter: time.Second}
+	}
+	place, err := e.registry.Admit(transport, web.RemoteIP(r))
+	if err != nil {
+		e.crew.Done()
+	}
+	return place, err
+}
+
+func (e *Engine) enlist() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.stopped {
+		e.crew.Add(1)
+	}
+	return !e.stopped
 }
 
 // next returns the loop for a new connection.

@@ -21,27 +21,21 @@ func queryFilter(q url.Values) (domain.Filter, error) {
 	)
 }
 
-// newConn returns a connection that follows the log from now on. The first call of its loop has it served.
+// newConn returns a connection to the log as it is now; start sets it going.
 func (e *Engine) newConn(r *http.Request, place *app.Place, l link, f format, filter domain.Filter) *conn {
 	now := time.Now()
 	c := &conn{
 		id: e.opts.NewID(), format: f, remote: r.RemoteAddr, user: web.User(r.Context()), since: now, link: l, place: place,
-		engine: e, shard: e.next(), fresh: true, gone: make(chan struct{}), filter: filter, following: true, cursor: e.feed.Head(), wrote: now, pinged: now,
+		engine: e, shard: e.next(), fresh: true, gone: make(chan struct{}), filter: filter, cursor: e.feed.Head(), wrote: now, pinged: now,
 	}
 	c.heard.Store(now.UnixNano())
 	c.flushed.L = &c.mu
+	e.crew.Add(1)
 	return c
 }
 
-// greet queues the QueueStatus that every client gets first, unless its filter leaves it out.
-func (c *conn) greet(r *http.Request) {
-	if c.filter.Types == 0 || c.filter.Types.Has(domain.TypeQueueStatus) {
-		c.own = append(c.own, c.format.snapshot(c.engine.snapshot(r.Context()))...)
-	}
-}
-
 // resume moves the cursor to behind the event that the client saw last. When that cannot be, the client goes on from now
-// and is told what happened. The caller holds c.mu, or has the connection for itself.
+// and is told what happened. The caller holds c.mu.
 func (c *conn) resume(lastEventID string) {
 	id, err := domain.ParseUUID(lastEventID)
 	place := c.engine.feed.Locate(id) // what is no identifier is as unknown as the zero one
@@ -58,7 +52,7 @@ func (c *conn) resume(lastEventID string) {
 	if !place.Oldest.IsZero() {
 		notice.Oldest = place.Oldest.String()
 	}
-	c.own = append(c.own, c.format.notice("resync_required", notice)...)
+	c.send(c.format.notice("resync_required", notice))
 }
 
 // awaitRoom blocks while replies pile up that the client does not read.

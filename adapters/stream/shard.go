@@ -12,7 +12,8 @@ import (
 const (
 	maxBatchEntries = 256
 	maxBatchBytes   = 64 << 10
-	maxRounds       = 8 // writes for one connection before the others have their turn
+	maxRounds       = 8       // writes for one connection before the others have their turn
+	maxCached       = 4 << 20 // bytes that a sweep keeps to share, however many places its connections stand at
 )
 
 // shard is a writer loop and the connections that it writes for. Only the loop touches conns, batches and entries.
@@ -20,12 +21,14 @@ type shard struct {
 	engine *Engine
 	wake   chan struct{}
 
-	mu     sync.Mutex // guards called
-	called []*conn    // new connections, and those with something to send besides new events
+	mu      sync.Mutex // guards called, on the shard and on its connections, and stopped
+	called  []*conn    // new connections, and those with something to send besides new events
+	stopped bool       // nothing is written any more
 
 	conns   []*conn
 	head    domain.Seq // up to which the last sweep went
-	batches map[batchKey]*batch
+	batches map[batchKey]batch
+	cached  int // bytes in batches
 	entries [maxBatchEntries]domain.Entry
 }
 
@@ -54,11 +57,19 @@ func (s *shard) ring() {
 	}
 }
 
-// call makes the loop look at a connection soon.
+// call makes the loop look at a connection soon; once the loop has stopped, the connection ends. The caller holds c.mu.
 func (s *shard) call(c *conn) {
 	s.mu.Lock()
-	s.called = append(s.called, c)
+	stopped := s.stopped
+	if !stopped && !c.called {
+		c.called = true
+		s.called = append(s.called, c)
+	}
 	s.mu.Unlock()
+	if stopped {
+		c.end("server stopped")
+		return
+	}
 	s.ring()
 }
 
@@ -84,8 +95,15 @@ func (s *shard) sweep() {
 	s.mu.Lock()
 	called := s.called
 	s.called = nil
+	for _, c := range called {
+		c.called = false
+	}
 	s.mu.Unlock()
-	clear(s.batches) // the log may have grown since
+	// The head is looked up before anything is read: a batch that is shared below reaches at least that far, and what
+	// the log gets later rings again.
+	head := s.engine.feed.Head()
+	grown := head != s.head
+	s.head = head
 	for _, c := range called {
 		if c.fresh {
 			c.fresh = false
@@ -93,12 +111,18 @@ func (s *shard) sweep() {
 		}
 		s.serve(c)
 	}
-	if head := s.engine.feed.Head(); head != s.head {
-		s.head = head
+	if grown {
 		for _, c := range s.conns {
 			s.serve(c)
 		}
 	}
+	s.forget()
+}
+
+// forget lets go the shared batches: the log will have grown before they could be of use again.
+func (s *shard) forget() {
+	clear(s.batches)
+	s.cached = 0
 }
 
 // serve writes what a connection is due, until there is nothing more or its socket is full.
@@ -122,7 +146,7 @@ func (s *shard) serve(c *conn) {
 		c.wrote = time.Now()
 		if n < len(out) {
 			c.busy = true
-			s.engine.parked.Go(func() { c.push(out[n:]) })
+			s.engine.crew.Go(func() { c.push(out[n:]) })
 			return
 		}
 	}
@@ -135,17 +159,16 @@ func (s *shard) take(c *conn) []byte {
 	own := c.own
 	c.own = nil
 	c.flushed.Broadcast()
-	if c.closing || !c.following {
+	if c.closing || !c.following || c.cursor >= s.head {
 		return own
 	}
 	b := s.batch(c)
 	if b.missed > 0 {
 		c.lapped(b.missed)
+		own, c.own = append(own, c.own...), nil
 		if c.closing {
-			own, c.own = append(own, c.own...), nil
 			return own
 		}
-		own, c.own = append(own, c.own...), nil
 	}
 	c.cursor = b.cursor
 	if b.events > 0 {
@@ -159,23 +182,27 @@ func (s *shard) take(c *conn) []byte {
 }
 
 // batch returns the events after a connection's cursor, shared where that is possible.
-func (s *shard) batch(c *conn) *batch {
+func (s *shard) batch(c *conn) batch {
 	if !c.filter.ByTypeOnly() {
 		return s.render(c.format, c.cursor, &c.filter)
 	}
 	key := batchKey{c.format, c.filter.Types, c.cursor}
-	b := s.batches[key]
-	if b == nil {
+	b, ok := s.batches[key]
+	if !ok {
 		b = s.render(c.format, c.cursor, &c.filter)
+		if s.cached += len(b.bytes); s.cached > maxCached {
+			s.forget()
+		}
 		s.batches[key] = b
 	}
 	return b
 }
 
 // render frames the events after a cursor that a filter selects.
-func (s *shard) render(f format, after domain.Seq, filter *domain.Filter) *batch {
+func (s *shard) render(f format, after domain.Seq, filter *domain.Filter) batch {
 	entries, cursor, missed := s.engine.feed.Read(after, filter, s.entries[:0])
-	b := &batch{cursor: cursor, missed: missed}
+	defer clear(entries) // or they would outlive their place in the log
+	b := batch{cursor: cursor, missed: missed}
 	size := chunkHeadroom + 2
 	for i := range entries {
 		if size > chunkHeadroom+2 && size+len(entries[i].JSON) > maxBatchBytes {
@@ -212,6 +239,7 @@ func (s *shard) expire(now time.Time) {
 // cut ends all connections at once.
 func (s *shard) cut() {
 	s.mu.Lock()
+	s.stopped = true
 	s.conns = append(s.conns, s.called...)
 	s.mu.Unlock()
 	for _, c := range s.conns {

@@ -43,11 +43,12 @@ func (e *Engine) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	place, err := e.registry.Admit("sse", web.RemoteIP(r))
+	place, err := e.admit("sse", r)
 	if err != nil {
 		turnAway(w, r, err)
 		return
 	}
+	defer e.crew.Done()
 	if r.ProtoMajor == 1 {
 		if nc, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			e.hijacked(r, place, h, nc, f, filter)
@@ -81,13 +82,15 @@ func (e *Engine) hijacked(r *http.Request, place *app.Place, h http.Header, nc n
 	_ = h.Write(&head) // to memory
 	head.WriteString("\r\n")
 	c := e.open(r, place, newNetLink(nc), f, filter, head.Bytes())
-	go c.watch(nc)
+	e.crew.Go(func() { c.watch(nc) })
 }
 
 // streamed serves through the response of the HTTP server, as HTTP/2 needs it.
 func (e *Engine) streamed(w http.ResponseWriter, r *http.Request, place *app.Place, f format, filter domain.Filter) {
+	ctrl := http.NewResponseController(w)
+	_ = ctrl.SetReadDeadline(time.Time{}) // the request has been read; its deadline would end the stream
 	w.WriteHeader(http.StatusOK)
-	c := e.open(r, place, httpLink{w, http.NewResponseController(w)}, f, filter, nil)
+	c := e.open(r, place, &httpLink{w: w, ctrl: ctrl}, f, filter, nil)
 	select {
 	case <-r.Context().Done():
 	case <-c.gone:
@@ -100,18 +103,13 @@ func (e *Engine) streamed(w http.ResponseWriter, r *http.Request, place *app.Pla
 	}
 }
 
-// open makes the connection, queues what comes first, and has it served.
+// open makes the connection and sets it going.
 func (e *Engine) open(r *http.Request, place *app.Place, l link, f format, filter domain.Filter, head []byte) *conn {
 	c := e.newConn(r, place, l, f, filter)
 	c.modern, c.skip, c.own = true, true, head
 	hello := append([]byte(": matric-events\n"), retryField(retryBase+rand.N(retrySpread))...)
 	c.own = append(c.own, f.chunk(hello)...)
-	c.greet(r)
-	if last := lastEventID(r); last != "" {
-		c.resume(last)
-	}
-	place.Occupy(c)
-	c.shard.call(c)
+	c.start(r.Context(), lastEventID(r))
 	return c
 }
 

@@ -21,11 +21,12 @@ const subprotocol = "matric.events.v1"
 
 // ServeWebSocket upgrades the request (RFC 6455 section 4.2) and serves the two-way protocol until the connection ends.
 func (e *Engine) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
+	if err := e.checkHandshake(w, r); err != nil {
+		web.Problem(w, err)
+		return
+	}
 	q := r.URL.Query()
 	filter, err := queryFilter(q)
-	if err == nil {
-		err = e.checkHandshake(w, r)
-	}
 	lag := q.Get("on_lag")
 	if err == nil && lag != "" && lag != "skip" && lag != "disconnect" {
 		err = domain.Invalid("on_lag", "must be disconnect or skip")
@@ -34,42 +35,47 @@ func (e *Engine) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
 		web.Problem(w, err)
 		return
 	}
-	place, err := e.registry.Admit("websocket", web.RemoteIP(r))
+	place, err := e.admit("websocket", r)
 	if err != nil {
 		web.Problem(w, refused(err))
 		return
 	}
+	defer e.crew.Done()
+	// The library looks at the first of several header fields only; their lists have been checked above.
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "websocket")
 	upgrader := ws.HTTPUpgrader{Protocol: func(p string) bool { return p == subprotocol }, Timeout: e.opts.WriteTimeout}
+	head := e.feed.Head() // from the client's view it is connected, and gets what comes, as soon as it has the answer
 	nc, rw, hs, err := upgrader.Upgrade(r, w)
 	if err != nil {
 		place.Leave("handshake")
+		if nc != nil {
+			_ = nc.Close() // the library has answered, and leaves the rest to us
+		}
 		return
 	}
 	_ = nc.SetDeadline(time.Time{}) // the server's own deadlines are over
 
 	c := e.newConn(r, place, newNetLink(nc), websocket, filter)
-	c.modern, c.skip = hs.Protocol == subprotocol, lag == "skip"
-	c.greet(r)
-	if last := q.Get("last_event_id"); last != "" {
-		c.resume(last)
-	}
+	c.cursor, c.modern, c.skip = head, hs.Protocol == subprotocol, lag == "skip"
 	var pipelined []byte // what the client sent right behind its handshake
 	if n := rw.Reader.Buffered(); n > 0 {
-		head, _ := rw.Reader.Peek(n)
-		pipelined = slices.Clone(head)
+		sent, _ := rw.Peek(n)
+		pipelined = slices.Clone(sent)
 	}
-	place.Occupy(c)
-	c.shard.call(c)
-	go c.read(nc, pipelined) // lets the handler's stack go
+	c.start(r.Context(), q.Get("last_event_id"))
+	e.crew.Go(func() { c.read(nc, pipelined) }) // lets the handler's stack go
 }
 
 // checkHandshake refuses what is no proper handshake, before anything is hijacked.
 func (e *Engine) checkHandshake(w http.ResponseWriter, r *http.Request) error {
 	h := r.Header
 	switch {
-	case r.Method != http.MethodGet || !hasToken(h.Values("Upgrade"), "websocket") || !hasToken(h.Values("Connection"), "upgrade"):
-		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Connection", "Upgrade")
+	case r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || !hasToken(h.Values("Upgrade"), "websocket") || !hasToken(h.Values("Connection"), "upgrade"):
+		if r.ProtoMajor == 1 { // later versions have no such fields
+			w.Header().Set("Upgrade", "websocket")
+			w.Header().Set("Connection", "Upgrade")
+		}
 		return &web.StatusError{Status: http.StatusUpgradeRequired, Detail: "this is a WebSocket endpoint; use an Upgrade request, or GET /api/v1/events for server-sent events"}
 	case h.Get("Sec-WebSocket-Version") != "13":
 		w.Header().Set("Sec-WebSocket-Version", "13")
@@ -121,11 +127,10 @@ func (c *conn) read(nc interface{ Read([]byte) (int, error) }, first []byte) {
 	}
 	if violation, ok := errors.AsType[*protocolError](err); ok {
 		c.fail(violation.code, violation.reason)
-	}
-	if !errors.Is(err, errClosing) && !isViolation(err) {
+	} else if !errors.Is(err, errClosing) {
 		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.end("connection lost")
-		c.mu.Unlock()
 		return
 	}
 	// What a closing peer still sends is read and dropped: unread data would turn our close into a reset, which can
@@ -140,11 +145,6 @@ func (c *conn) read(nc interface{ Read([]byte) (int, error) }, first []byte) {
 }
 
 var errClosing = errors.New("stream: the peer closes")
-
-func isViolation(err error) bool {
-	_, ok := errors.AsType[*protocolError](err)
-	return ok
-}
 
 // handle answers one message or control frame of the client.
 func (c *conn) handle(op ws.OpCode, payload []byte) error {

@@ -8,78 +8,81 @@ import (
 	"github.com/matric/matric-events/domain/webhook"
 )
 
+// claimBatch is how many deliveries are claimed in one transaction, give or take those of one endpoint.
+const claimBatch = 1024
+
 // claim takes pending deliveries from the store as they fall due and their endpoints have room, until ctx ends. It asks
 // the store nothing while nothing is due.
 func (d *Dispatcher) claim(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for ctx.Err() == nil {
 		rooms, wait := d.rooms(time.Now())
 		if len(rooms) > 0 {
 			d.claimFor(ctx, rooms)
 			continue
 		}
-		if wait < 0 {
-			timer.Stop()
-		} else {
-			timer.Reset(wait)
+		var due <-chan time.Time
+		if wait > 0 {
+			due = time.After(wait)
 		}
 		select {
 		case <-d.claims:
-		case <-timer.C:
+		case <-due:
 		case <-ctx.Done():
 		}
 	}
 }
 
-// rooms returns the endpoints that have something due and room for it; and otherwise how long until one has something due,
-// negative for never.
+// rooms reserves places at the endpoints that have something due and room for it. Where there is nothing to claim it
+// returns how long until there is, zero for never: whatever else could change that rings.
 func (d *Dispatcher) rooms(now time.Time) (rooms []webhook.Room, wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	wait = -1
-	for _, e := range d.order {
-		if e.due.IsZero() {
+	places := 0
+	for id, e := range d.endpoints {
+		hook, known := d.hooks.activation(id)
+		if !known && e.idle() {
+			delete(d.endpoints, id)
 			continue
 		}
-		// Half empty is soon enough, and makes for fewer claims of more deliveries each.
-		if e.held() > d.opts.PerEndpoint {
-			continue // a result rings again
-		}
-		if hook, err := d.hooks.Webhook(e.id); err != nil || hook.Activation != webhook.Active {
-			continue // held; a change of the webhook rings again
+		if !known || hook != webhook.Active || !e.wanting(&d.opts) {
+			continue
 		}
 		if until := e.due.Sub(now); until > 0 {
-			if wait < 0 || until < wait {
+			if wait == 0 || until < wait {
 				wait = until
 			}
 			continue
 		}
-		free := 2*d.opts.PerEndpoint - e.held()
-		if e.failing {
-			free = 1
+		room := webhook.Room{Webhook: id, Places: e.room(&d.opts)}
+		e.due = time.Time{} // what is stored from here on notes its own
+		e.reserved += room.Places
+		rooms = append(rooms, room)
+		if places += room.Places; places >= claimBatch {
+			break
 		}
-		rooms = append(rooms, webhook.Room{Webhook: e.id, Places: free})
-		e.due = time.Time{} // what is recorded from here on notes its own
 	}
 	return rooms, wait
 }
 
-// claimFor claims for the endpoints, and hands over what comes.
+// claimFor claims for the endpoints, and hands over what comes. It is tried until it succeeds: what a try that failed has
+// put in flight nevertheless, the store gives back in the next.
 func (d *Dispatcher) claimFor(ctx context.Context, rooms []webhook.Room) {
 	var claimed []webhook.Delivery
 	var next map[domain.UUID]time.Time
-	if err := persist(ctx, d.observer, "claim", func(ctx context.Context) (err error) {
+	err := persist(ctx, ctx, d.observer, "claim", func(ctx context.Context) (err error) {
 		claimed, next, err = d.store.Claim(ctx, d.lease, time.Now(), rooms)
 		return err
-	}); err != nil {
-		return // stopping
-	}
+	})
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, r := range rooms {
+		d.at(r.Webhook).reserved -= r.Places
+	}
+	if err != nil {
+		return // stopping; the next process takes it all over
+	}
 	for i := range claimed {
-		e := d.at(claimed[i].Webhook)
-		e.queue = append(e.queue, claimed[i])
+		d.enqueue(d.at(claimed[i].Webhook), claimed[i])
 	}
 	for id, due := range next {
 		d.at(id).expect(due)

@@ -11,18 +11,37 @@ import (
 
 const (
 	storeTimeout  = 10 * time.Second // of one try
-	maxStorePause = 2 * time.Second  // between tries
+	minStorePause = 20 * time.Millisecond
+	maxStorePause = 2 * time.Second // between tries
 )
 
-// persist calls store until it succeeds, telling the observer of every failure. Once ctx has ended it tries one last time
-// at most.
-func persist(ctx context.Context, observer ports.Observer, what string, store func(ctx context.Context) error) error {
+// persist calls store until it succeeds, telling the observer of every failure. Once until has ended it tries one last
+// time at most. The tries are made under ctx.
+//
+// A try that fails may have been stored nevertheless: what store does must bear repetition.
+func persist(until, ctx context.Context, observer ports.Observer, what string, store func(ctx context.Context) error) error {
 	policy := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(maxStorePause), backoff.WithMaxElapsedTime(0),
+		backoff.WithInitialInterval(minStorePause), backoff.WithMaxInterval(maxStorePause), backoff.WithMaxElapsedTime(0),
 	)
-	return backoff.RetryNotify(func() error {
-		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-		defer cancel()
-		return store(try)
-	}, backoff.WithContext(policy, ctx), func(err error, _ time.Duration) { observer.Anomaly("webhook_"+what, err) })
+	for {
+		last := until.Err() != nil
+		err := try(ctx, store)
+		if err == nil {
+			return nil
+		}
+		observer.Anomaly("webhook_"+what, err)
+		if last {
+			return err
+		}
+		select {
+		case <-time.After(policy.NextBackOff()):
+		case <-until.Done():
+		}
+	}
+}
+
+func try(ctx context.Context, store func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return store(ctx)
 }

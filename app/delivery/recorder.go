@@ -10,9 +10,13 @@ import (
 	"github.com/matric/matric-events/ports"
 )
 
-// recordBatch is how many events are stored in one transaction at most. What comes while one is stored waits for the next:
-// the busier the log, the fewer transactions per event.
-const recordBatch = 256
+const (
+	// recordBatch is how many events are acknowledged together at most. What comes while some are stored waits for the
+	// next batch: the busier the log, the fewer transactions per event.
+	recordBatch = 256
+	// recordRows is how many deliveries are stored in one transaction, give or take those of one event.
+	recordRows = 1024
+)
 
 // Recorder stores a delivery for each webhook that wants an event. Use NewRecorder, then Run.
 type Recorder struct {
@@ -31,9 +35,9 @@ func NewRecorder(log *eventlog.Log, hooks *Webhooks, store ports.Deliveries, d *
 	return r
 }
 
-// Run records until ctx ends and everything published before is stored. Stop the producers first.
+// Run records until ctx ends and everything published before is stored, or the store has failed once more. Stop the
+// producers first: the gate stays in the log, so that what is not stored is never acknowledged.
 func (r *Recorder) Run(ctx context.Context) error {
-	defer r.gate.Close()
 	entries := make([]domain.Entry, 0, recordBatch)
 	for {
 		batch, err := r.gate.Next(ctx, entries)
@@ -41,49 +45,97 @@ func (r *Recorder) Run(ctx context.Context) error {
 			return nil
 		}
 		if err := r.record(ctx, batch); err != nil {
-			return nil // it was told of; who published gets no acknowledgement
+			return nil // the observer knows, and publishers go on waiting
 		}
 		r.gate.Store(batch[len(batch)-1].Seq)
+		clear(batch) // the log may be done with them long before the next ones come
 	}
 }
 
-// record stores the deliveries of a batch, and tries until that is done or ctx has ended and one more try failed.
+// record stores the deliveries of a batch, and tries until that is done, or ctx has ended and one more try failed.
 func (r *Recorder) record(ctx context.Context, batch []domain.Entry) error {
-	ds := r.deliveries(batch)
+	var ds []webhook.Delivery
+	var hooks []domain.UUID
+	for i := range batch {
+		hooks = r.hooks.Match(batch[i].Type, hooks[:0])
+		ds = r.appendDeliveries(ds, &batch[i], hooks)
+		if len(ds) < recordRows && i < len(batch)-1 {
+			continue
+		}
+		if err := r.storeDeliveries(ctx, ds); err != nil {
+			return err
+		}
+		ds = ds[:0]
+	}
+	return nil
+}
+
+// appendDeliveries makes the deliveries of one event, in flight where their endpoint has room.
+func (r *Recorder) appendDeliveries(ds []webhook.Delivery, e *domain.Entry, hooks []domain.UUID) []webhook.Delivery {
+	now := time.Now()
+	for _, hook := range hooks {
+		d := webhook.Delivery{
+			ID: r.newID(), Webhook: hook, Event: e.ID, Type: e.Type, Payload: e.JSON, CreatedAt: now,
+			Progress: webhook.NewProgress(now),
+		}
+		if r.dispatcher.reserve(hook) {
+			d.Progress, _ = d.Progress.Begin() // a new one is always pending
+		}
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+func (r *Recorder) storeDeliveries(ctx context.Context, ds []webhook.Delivery) error {
 	if len(ds) == 0 {
 		return nil
 	}
 	var left []domain.UUID
-	err := persist(ctx, r.observer, "record", func(ctx context.Context) (err error) {
+	err := persist(ctx, context.WithoutCancel(ctx), r.observer, "record", func(ctx context.Context) (err error) {
 		left, err = r.store.Record(ctx, r.dispatcher.lease, ds)
 		return err
 	})
-	if err != nil {
-		r.dispatcher.withdraw(ds)
-		return err
+	if err == nil {
+		r.dispatcher.accept(ds, left)
 	}
-	r.dispatcher.accept(ds, left)
-	return nil
+	return err
 }
 
-// deliveries makes the deliveries of a batch, in flight where their endpoint has room.
-func (r *Recorder) deliveries(batch []domain.Entry) []webhook.Delivery {
-	var ds []webhook.Delivery
-	var hooks []domain.UUID
-	now := time.Now()
-	for i := range batch {
-		e := &batch[i]
-		hooks = r.hooks.Match(e.Type, hooks[:0])
-		for _, hook := range hooks {
-			d := webhook.Delivery{
-				ID: r.newID(), Webhook: hook, Event: e.ID, Type: e.Type, Payload: e.JSON, CreatedAt: now,
-				Progress: webhook.NewProgress(now),
-			}
-			if r.dispatcher.reserve(hook) {
-				d.Progress, _ = d.Progress.Begin() // a new one is always pending
-			}
-			ds = append(ds, d)
+// reserve promises a place to a delivery that is about to be stored, unless there is none, or older ones wait in the
+// store for one.
+func (d *Dispatcher) reserve(hook domain.UUID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.at(hook)
+	if d.stopped || e.room(&d.opts) <= 0 || !e.due.IsZero() && !e.due.After(time.Now()) {
+		return false
+	}
+	e.reserved++
+	return true
+}
+
+// accept takes on deliveries that have been stored, but for those that the store has left out.
+func (d *Dispatcher) accept(ds []webhook.Delivery, left []domain.UUID) {
+	out := make(map[domain.UUID]bool, len(left))
+	for _, id := range left {
+		out[id] = true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range ds {
+		e := d.at(ds[i].Webhook)
+		born := ds[i].Progress.Status() == webhook.InFlight
+		if born {
+			e.reserved--
+		}
+		switch {
+		case out[ds[i].ID]:
+		case born:
+			d.enqueue(e, ds[i])
+		default:
+			e.expect(ds[i].CreatedAt)
 		}
 	}
-	return ds
+	d.pump()
+	ring(d.claims)
 }

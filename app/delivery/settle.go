@@ -2,94 +2,110 @@ package delivery
 
 import (
 	"context"
-	"time"
+	"math/rand/v2"
+	"slices"
 
-	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/webhook"
 )
 
-// settleBatch is how many results are stored in one transaction at most.
+// settleBatch is how many outcomes are stored in one transaction at most.
 const settleBatch = 256
 
-// settle stores results until ctx ends and none are left. While one batch is stored the next one gathers.
+// settle stores what became of deliveries until ctx ends and nothing is left. While one batch is stored the next one
+// gathers.
 func (d *Dispatcher) settle(ctx context.Context) {
 	for {
-		batch := d.takeResults()
-		if len(batch) > 0 {
-			d.storeResults(ctx, batch)
-			continue
-		}
-		select {
-		case <-d.results:
-		case <-ctx.Done():
-			if batch = d.takeResults(); len(batch) == 0 {
-				return
+		stopping := ctx.Err() != nil
+		switch batch := d.takeEnded(); {
+		case len(batch) > 0:
+			if !d.storeEnded(ctx, batch) {
+				return // the next process takes it over, as after a crash
 			}
-			d.storeResults(ctx, batch)
+		case stopping:
+			return
+		default:
+			select {
+			case <-d.ends:
+			case <-ctx.Done():
+			}
 		}
 	}
 }
 
-func (d *Dispatcher) takeResults() []result {
+func (d *Dispatcher) takeEnded() []*flight {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := min(len(d.settled), settleBatch)
-	batch := d.settled[:n:n]
-	if d.settled = d.settled[n:]; len(d.settled) == 0 {
-		d.settled = nil
-	}
+	d.settling = min(len(d.ended), settleBatch)
+	batch := slices.Clone(d.ended[:d.settling])
+	d.ended = slices.Delete(d.ended, 0, d.settling)
 	return batch
 }
 
-// storeResults stores one batch. What cannot be stored, because the process stops while the store fails, is taken over by the
-// next process, as after a crash.
-func (d *Dispatcher) storeResults(ctx context.Context, batch []result) {
-	now := time.Now()
+// storeEnded stores one batch. It reports false when the dispatcher stops and the store fails.
+func (d *Dispatcher) storeEnded(ctx context.Context, batch []*flight) bool {
 	done := make([]webhook.Settled, 0, len(batch))
-	states := map[domain.UUID]webhook.State{}
-	for i := range batch {
-		r := &batch[i]
-		progress, err := d.next(r, now)
+	for _, f := range batch {
+		progress, err := d.after(f)
 		if err != nil {
 			d.observer.Anomaly("webhook_transition", err)
 			continue
 		}
-		s := webhook.Settled{Delivery: r.delivery.ID, Webhook: r.delivery.Webhook, Progress: progress}
-		if !r.released && r.outcome.Class() != webhook.ClassInterrupted {
-			s.Attempt = webhook.Attempt{Number: r.delivery.Progress.Attempts(), Outcome: r.outcome}
-			if state, ok := d.hooks.attempted(s.Webhook, r.outcome, now); ok {
-				states[s.Webhook] = state
-			}
+		s := webhook.Settled{Delivery: f.ID, Webhook: f.Webhook, Progress: progress}
+		if !f.released && f.outcome.Class() != webhook.ClassInterrupted {
+			s.Attempt = webhook.Attempt{Number: f.Progress.Attempts(), Outcome: f.outcome}
 		}
 		done = append(done, s)
 	}
-	changed := make([]webhook.State, 0, len(states))
-	for _, s := range states {
-		changed = append(changed, s)
+	d.hooks.attempted(done)
+	// What is fenced off is of no interest: in a second try it may be what the first has stored after all.
+	err := persist(ctx, context.WithoutCancel(ctx), d.observer, "settle", func(ctx context.Context) error {
+		return d.hooks.withStates(ctx, done, func(states []webhook.State) error {
+			_, err := d.store.Settle(ctx, d.lease, done, states)
+			return err
+		})
+	})
+	if err == nil {
+		d.forget(batch, done)
 	}
-	var fenced []domain.UUID
-	if err := persist(ctx, d.observer, "settle", func(ctx context.Context) (err error) {
-		fenced, err = d.store.Settle(ctx, d.lease, done, changed)
-		return err
-	}); err != nil {
-		return
-	}
-	d.reschedule(done, fenced)
+	return err == nil
 }
 
-// reschedule notes when the deliveries that are pending again are due.
-func (d *Dispatcher) reschedule(done []webhook.Settled, fenced []domain.UUID) {
-	gone := make(map[domain.UUID]bool, len(fenced))
-	for _, id := range fenced {
-		gone[id] = true
+// after returns where an outcome leaves its delivery.
+func (d *Dispatcher) after(f *flight) (webhook.Progress, error) {
+	switch {
+	case f.released:
+		return f.Progress.Release(f.ended)
+	case f.sample && f.outcome.Class() == webhook.ClassInterrupted:
+		return f.Progress.Cancel()
+	case f.sample:
+		return f.Progress.Settle(f.outcome, webhook.Plan{}, f.ended, 0)
 	}
+	plan := webhook.Plan{Policy: d.opts.Policy}
+	if hook, err := d.hooks.Webhook(f.Webhook); err == nil {
+		plan.Retries = hook.Retries
+	}
+	return f.Progress.Settle(f.outcome, plan, f.ended, rand.Float64())
+}
+
+// forget lets go of deliveries that are settled, but for when those that are pending again are due.
+func (d *Dispatcher) forget(batch []*flight, done []webhook.Settled) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.settling = 0
 	for i := range done {
-		if r := done[i].Progress.Record(); r.Status == webhook.Pending && !gone[done[i].Delivery] {
+		if r := done[i].Progress.Record(); r.Status == webhook.Pending {
 			d.at(done[i].Webhook).expect(r.DueAt)
-			ring(d.claims)
 		}
 	}
+	for _, f := range batch {
+		if f.settled != nil {
+			close(f.settled)
+		}
+		if e := d.endpoints[f.Webhook]; e != nil && f.outcome.Gone() {
+			e.gone = false // the webhook knows
+			d.list(e)
+		}
+	}
+	d.pump()
 	ring(d.claims) // places have become free
 }

@@ -3,8 +3,7 @@ package delivery
 import (
 	"context"
 	"crypto/rand"
-	"slices"
-	"sync"
+	"fmt"
 	"time"
 
 	"github.com/matric/matric-events/domain"
@@ -18,174 +17,159 @@ import (
 type Webhooks struct {
 	store ports.Webhooks
 	newID func() domain.UUID
-
-	mu      sync.RWMutex // guards all below
-	hooks   []webhook.Webhook
-	changed []func()
+	roster
 }
 
 // Load reads all webhooks from the store.
 func Load(ctx context.Context, store ports.Webhooks, newID func() domain.UUID) (*Webhooks, error) {
 	hooks, err := store.Webhooks(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("delivery: load webhooks: %w", err)
 	}
-	return &Webhooks{store: store, newID: newID, hooks: hooks}, nil
+	w := &Webhooks{store: store, newID: newID}
+	w.replace(hooks)
+	return w, nil
 }
 
-// OnChange has f called after each change of the webhooks. f must return at once.
+// OnChange has f called now, and after each change of the webhooks, one call at a time. f must return at once, and must
+// not change webhooks.
 func (w *Webhooks) OnChange(f func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	w.changed = append(w.changed, f)
-}
-
-// Wanted returns the types that any active webhook is sent.
-func (w *Webhooks) Wanted() (set domain.TypeSet) {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	for i := range w.hooks {
-		if w.hooks[i].Activation == webhook.Active {
-			set |= w.hooks[i].Types()
-		}
-	}
-	return set
-}
-
-// Match appends the IDs of the active webhooks that are sent events of this type.
-func (w *Webhooks) Match(t domain.Type, dst []domain.UUID) []domain.UUID {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	for i := range w.hooks {
-		if h := &w.hooks[i]; h.Activation == webhook.Active && h.Wants(t) {
-			dst = append(dst, h.ID)
-		}
-	}
-	return dst
-}
-
-// List returns all webhooks, the oldest first.
-func (w *Webhooks) List() []webhook.Webhook {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return slices.Clone(w.hooks)
-}
-
-// Webhook returns one webhook, or ErrNotFound.
-func (w *Webhooks) Webhook(id domain.UUID) (webhook.Webhook, error) {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	if i := w.find(id); i >= 0 {
-		return w.hooks[i], nil
-	}
-	return webhook.Webhook{}, domain.ErrNotFound
-}
-
-func (w *Webhooks) find(id domain.UUID) int {
-	return slices.IndexFunc(w.hooks, func(h webhook.Webhook) bool { return h.ID == id })
+	f()
 }
 
 // Create makes a webhook. Events published from its return on are delivered to it.
 func (w *Webhooks) Create(ctx context.Context, c webhook.Create) (webhook.Webhook, error) {
 	id := w.newID()
-	return w.change(ctx, id, func(*webhook.Webhook, time.Time) (webhook.Webhook, error) {
-		return c.Webhook(id, entropy(), time.Now())
+	return w.change(ctx, id, func(*webhook.Webhook) (*webhook.Webhook, error) {
+		next, err := c.Webhook(id, entropy(), time.Now())
+		return &next, err
 	})
 }
 
 // Update applies a patch, or returns ErrNotFound.
 func (w *Webhooks) Update(ctx context.Context, id domain.UUID, p webhook.Patch) (webhook.Webhook, error) {
-	return w.change(ctx, id, func(current *webhook.Webhook, now time.Time) (webhook.Webhook, error) {
-		if current == nil {
-			return webhook.Webhook{}, domain.ErrNotFound
-		}
-		return p.Apply(*current, now), nil
-	})
+	return w.change(ctx, id, existing(func(current webhook.Webhook) (*webhook.Webhook, error) {
+		next := p.Apply(current, time.Now())
+		return &next, nil
+	}))
 }
 
-// Rotate gives a webhook a new secret; the present one stays valid for the overlap.
+// Rotate gives a webhook a new secret; the present one stays valid for the overlap. It returns ErrNotFound, or
+// ErrConflict when too many overlap already.
 func (w *Webhooks) Rotate(ctx context.Context, id domain.UUID, overlap time.Duration) (webhook.Webhook, error) {
-	return w.change(ctx, id, func(current *webhook.Webhook, now time.Time) (webhook.Webhook, error) {
-		if current == nil {
-			return webhook.Webhook{}, domain.ErrNotFound
-		}
-		return current.Rotate(entropy(), now, overlap)
-	})
+	return w.change(ctx, id, existing(func(current webhook.Webhook) (*webhook.Webhook, error) {
+		next, err := current.Rotate(entropy(), time.Now(), overlap)
+		return &next, err
+	}))
 }
 
 // Delete removes a webhook and its deliveries, or returns ErrNotFound.
 func (w *Webhooks) Delete(ctx context.Context, id domain.UUID) error {
-	err := w.store.Change(ctx, id, func(current *webhook.Webhook) (*webhook.Webhook, error) {
+	_, err := w.change(ctx, id, existing(func(webhook.Webhook) (*webhook.Webhook, error) { return nil, nil }))
+	return err
+}
+
+func existing(f func(current webhook.Webhook) (*webhook.Webhook, error)) func(*webhook.Webhook) (*webhook.Webhook, error) {
+	return func(current *webhook.Webhook) (*webhook.Webhook, error) {
 		if current == nil {
 			return nil, domain.ErrNotFound
 		}
-		return nil, nil
-	})
-	if err != nil {
-		return err
+		return f(*current)
 	}
-	w.mu.Lock()
-	w.hooks = slices.DeleteFunc(slices.Clone(w.hooks), func(h webhook.Webhook) bool { return h.ID == id })
-	w.mu.Unlock()
+}
+
+// change stores what f makes of a webhook, then does the same to the copy in memory.
+func (w *Webhooks) change(ctx context.Context, id domain.UUID, f func(current *webhook.Webhook) (*webhook.Webhook, error)) (webhook.Webhook, error) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if err := w.refresh(ctx); err != nil {
+		return webhook.Webhook{}, err
+	}
+	var next *webhook.Webhook
+	var refused error
+	err := w.store.Change(ctx, id, func(current *webhook.Webhook) (*webhook.Webhook, error) {
+		if current != nil {
+			w.update(current) // what attempts have just found out may not be stored yet
+		}
+		next, refused = f(current)
+		return next, refused
+	})
+	switch {
+	case refused != nil:
+		return webhook.Webhook{}, refused
+	case err != nil: // it may be stored nevertheless
+		w.stale = true
+		_ = try(context.WithoutCancel(ctx), w.refresh) // otherwise before the next write
+		return webhook.Webhook{}, fmt.Errorf("delivery: change webhook %s: %w", id, err)
+	case next == nil:
+		w.remove(id)
+		next = &webhook.Webhook{}
+	default:
+		w.put(*next)
+	}
+	w.announce()
+	return *next, nil
+}
+
+// refresh reads the webhooks again, if a change has failed so that nobody knows what is stored. The caller holds
+// w.writing.
+func (w *Webhooks) refresh(ctx context.Context) error {
+	if !w.stale {
+		return nil
+	}
+	hooks, err := w.store.Webhooks(ctx)
+	if err != nil {
+		return fmt.Errorf("delivery: read webhooks: %w", err)
+	}
+	for i := range hooks {
+		if known, err := w.Webhook(hooks[i].ID); err == nil {
+			hooks[i].Health = known.Health
+		}
+	}
+	w.replace(hooks)
+	w.stale = false
 	w.announce()
 	return nil
 }
 
-// change stores what f makes of a webhook, then puts it in the copy in memory.
-func (w *Webhooks) change(ctx context.Context, id domain.UUID, f func(current *webhook.Webhook, now time.Time) (webhook.Webhook, error)) (next webhook.Webhook, err error) {
-	err = w.store.Change(ctx, id, func(current *webhook.Webhook) (*webhook.Webhook, error) {
-		if current != nil {
-			if known, err := w.Webhook(id); err == nil {
-				current.Health = known.Health // what attempts have just found out may not be stored yet
-			}
+// attempted takes the attempts that have been settled into account.
+func (w *Webhooks) attempted(done []webhook.Settled) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	now := time.Now()
+	changed := false
+	for i := range done {
+		if done[i].Attempt.Number > 0 {
+			changed = w.attempt(done[i].Webhook, done[i].Attempt.Outcome, now) || changed
 		}
-		next, err = f(current, time.Now())
-		return &next, err
-	})
-	if err != nil {
-		return webhook.Webhook{}, err
 	}
-	w.put(next)
-	w.announce()
-	return next, nil
-}
-
-func (w *Webhooks) put(next webhook.Webhook) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	hooks := slices.Clone(w.hooks) // lists given out stay as they are
-	if i := w.find(next.ID); i >= 0 {
-		hooks[i] = next
-	} else {
-		hooks = append(hooks, next)
-	}
-	w.hooks = hooks
-}
-
-func (w *Webhooks) announce() {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	for _, f := range w.changed {
-		f()
-	}
-}
-
-// attempted takes an attempt's outcome into account and returns the state to store. ok is false when the webhook is gone.
-func (w *Webhooks) attempted(id domain.UUID, o webhook.Outcome, now time.Time) (s webhook.State, ok bool) {
-	w.mu.Lock()
-	i := w.find(id)
-	if i < 0 {
-		w.mu.Unlock()
-		return s, false
-	}
-	before := w.hooks[i].Activation
-	w.hooks[i] = w.hooks[i].After(o, now)
-	s = w.hooks[i].State()
-	w.mu.Unlock()
-	if s.Activation != before {
+	if changed {
 		w.announce()
 	}
-	return s, true
+}
+
+// withStates has store called with the states of the webhooks that were attempted. No change of a webhook comes in
+// between: what is stored last is what is in memory.
+func (w *Webhooks) withStates(ctx context.Context, done []webhook.Settled, store func([]webhook.State) error) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if err := w.refresh(ctx); err != nil {
+		return err
+	}
+	seen := map[domain.UUID]bool{}
+	var states []webhook.State
+	for i := range done {
+		if id := done[i].Webhook; done[i].Attempt.Number > 0 && !seen[id] {
+			seen[id] = true
+			if hook, err := w.Webhook(id); err == nil {
+				states = append(states, hook.State())
+			}
+		}
+	}
+	return store(states)
 }
 
 // entropy returns random bytes for a secret.

@@ -12,9 +12,10 @@ import (
 // Settings are everything that serve can be told. Each is a flag, the same name in capitals behind MATRIC_ as an
 // environment variable, and a default.
 type Settings struct {
-	Listen      string `default:"127.0.0.1:8080" env:"MATRIC_LISTEN" help:"Address to serve on; port 0 picks a free one."`
-	DatabaseURL string `default:"sqlite:matric-events.db" env:"MATRIC_DATABASE_URL,DATABASE_URL" help:"sqlite:PATH."`
-	NoHost      bool   `env:"MATRIC_NO_HOST" help:"No notes and jobs of our own: a gateway in front of another application."`
+	Listen        string `default:"127.0.0.1:8080" env:"MATRIC_LISTEN" help:"Address to serve on; port 0 picks a free one."`
+	DatabaseURL   string `default:"sqlite:matric-events.db" env:"MATRIC_DATABASE_URL,DATABASE_URL" help:"sqlite:PATH or postgres://…"`
+	SecretKeyFile string `env:"MATRIC_SECRET_KEY_FILE" placeholder:"FILE" help:"Key that webhook secrets are encrypted with; made beside the database at the first start."`
+	NoHost        bool   `env:"MATRIC_NO_HOST" help:"No notes and jobs of our own: a gateway in front of another application."`
 
 	BusCapacity int      `default:"8192" env:"MATRIC_BUS_CAPACITY" help:"Events kept for replay."`
 	BusBytes    ByteSize `default:"16MiB" env:"MATRIC_BUS_BYTES" help:"Bytes of JSON kept for replay."`

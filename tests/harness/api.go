@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Do sends a request with a JSON body, none when it is empty, and returns the status and the body.
@@ -185,4 +186,15 @@ func (s *Server) List(path string) (list []map[string]any) {
 		s.t.Fatalf("GET %s = %d %s", path, status, answer)
 	}
 	return list
+}
+
+// AwaitConnections waits until the server has n connections.
+func (s *Server) AwaitConnections(n int) {
+	s.t.Helper()
+	for deadline := time.Now().Add(Patience); len(s.List("/api/v1/connections")) < n; {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("no %d connections within %v", n, Patience)
+		}
+		time.Sleep(5 * time.Millisecond) // the server does not announce them
+	}
 }

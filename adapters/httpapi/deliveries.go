@@ -1,0 +1,106 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/matric/matric-events/adapters/internal/web"
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/domain/webhook"
+)
+
+func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	p, err := paging(r)
+	if err != nil {
+		return err
+	}
+	q := webhook.Query{Webhook: id, Before: p.before, Limit: p.fetch()}
+	for _, list := range r.URL.Query()["status"] {
+		for name := range strings.SplitSeq(list, ",") {
+			status, ok := webhook.ParseStatus(strings.TrimSpace(name))
+			if !ok {
+				return domain.Invalid("status", "must be one of %s", strings.Join(webhook.StatusNames(), ", "))
+			}
+			q.Statuses = append(q.Statuses, status)
+		}
+	}
+	if q.Types, err = domain.ParseTypes("event_type", r.URL.Query()["event_type"]); err != nil {
+		return err
+	}
+	if _, err := a.Webhooks.Webhook(id); err != nil {
+		return err // and not the cursor's fault
+	}
+	ds, err := a.Deliveries.Deliveries(r.Context(), q)
+	if err != nil {
+		return p.found(err)
+	}
+	answer(w, r, p, ds, func(d *webhook.Delivery) domain.UUID { return d.ID }, viewDelivery)
+	return nil
+}
+
+func (a *api) getDelivery(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	d, attempts, err := a.Deliveries.Delivery(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	v := viewDelivery(&d)
+	v.Attempts = viewAttempts(attempts)
+	web.JSON(w, http.StatusOK, v)
+	return nil
+}
+
+func (a *api) redeliver(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	d, err := a.Deliveries.Redeliver(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusAccepted, viewDelivery(&d))
+	return nil
+}
+
+// redelivered is the answer to sending many again.
+type redelivered struct {
+	Redelivered int `json:"redelivered"`
+}
+
+func (a *api) redeliverAll(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	data, err := optionalBody(w, r)
+	if err != nil {
+		return err
+	}
+	which, err := webhook.DecodeRedelivery(data)
+	if err != nil {
+		return err
+	}
+	n, err := a.Deliveries.RedeliverAll(r.Context(), id, which)
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusAccepted, redelivered{n})
+	return nil
+}
+
+// optionalBody reads a JSON body that may be left out.
+func optionalBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	data, _, err := body(w, r, mediaJSON)
+	return data, err
+}

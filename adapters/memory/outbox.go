@@ -1,0 +1,129 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+var (
+	_ ports.Outbox = (*Outbox)(nil)
+	_ ports.Probe  = (*Outbox)(nil)
+)
+
+// Outbox implements ports.Outbox and ports.Probe. Use Store.Outbox.
+type Outbox struct {
+	s      *Store
+	looked int64 // position up to which Pending has looked; guarded by s.mu
+}
+
+// Outbox returns a reader of the outbox as a new process finds it.
+func (s *Store) Outbox() *Outbox { return &Outbox{s: s} }
+
+// append adds a record. The caller holds s.mu.
+func (s *Store) append(r ports.OutboxRecord) {
+	s.last++
+	r.Position = s.last
+	s.records = append(s.records, r)
+	s.ring()
+}
+
+// Append commits a record whose body is JSON as producers send it; kind is worker, note or canary. What cannot be read
+// becomes a bad record.
+func (s *Store) Append(kind, body string) {
+	r, err := decode(kind, []byte(body))
+	if err != nil {
+		r = ports.OutboxRecord{Bad: err}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.append(r)
+}
+
+func decode(kind string, body []byte) (ports.OutboxRecord, error) {
+	switch kind {
+	case "worker":
+		e, err := domain.DecodeWorkerEvent(body)
+		if err == nil && (e.EventID.IsZero() || e.OccurredAt.IsZero()) {
+			err = errNoOrigin
+		}
+		return ports.OutboxRecord{Worker: &e}, err
+	case "note":
+		e, err := domain.DecodeNoteEvent(body)
+		if err == nil && (e.EventID.IsZero() || e.OccurredAt.IsZero()) {
+			err = errNoOrigin
+		}
+		return ports.OutboxRecord{Note: &e}, err
+	case "canary":
+		var c struct {
+			EventID domain.UUID `json:"event_id"`
+		}
+		err := domain.DecodeStrict(body, &c)
+		if err == nil && c.EventID.IsZero() {
+			err = errNoOrigin
+		}
+		return ports.OutboxRecord{Canary: c.EventID}, err
+	}
+	return ports.OutboxRecord{}, errNoKind
+}
+
+var errNoOrigin = errors.New("memory: event_id or occurred_at is missing")
+
+// Pending implements ports.Outbox.
+func (o *Outbox) Pending(_ context.Context, limit int) ([]ports.OutboxRecord, error) {
+	o.s.mu.Lock()
+	defer o.s.mu.Unlock()
+	found := slices.Clone(o.s.records[:min(max(limit, 0), len(o.s.records))])
+	switch {
+	case len(found) < limit:
+		o.looked = o.s.last
+	case len(found) > 0: // there may be more
+		o.looked = found[len(found)-1].Position
+	}
+	return found, nil
+}
+
+// Remove implements ports.Outbox.
+func (o *Outbox) Remove(_ context.Context, through int64) error {
+	o.s.mu.Lock()
+	defer o.s.mu.Unlock()
+	n, exact := slices.BinarySearchFunc(o.s.records, through, func(r ports.OutboxRecord, at int64) int {
+		return cmp.Compare(r.Position, at)
+	})
+	if exact {
+		n++
+	}
+	o.s.records = slices.Delete(o.s.records, 0, n)
+	return nil
+}
+
+// Wait implements ports.Outbox.
+func (o *Outbox) Wait(ctx context.Context) error {
+	for {
+		o.s.mu.Lock()
+		news, bell := o.s.last > o.looked, o.s.bell
+		o.s.mu.Unlock()
+		if news {
+			return nil
+		}
+		select {
+		case <-bell:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// WriteCanary implements ports.Probe.
+func (o *Outbox) WriteCanary(_ context.Context, id domain.UUID) error {
+	if err := o.s.begin(); err != nil {
+		return err
+	}
+	defer o.s.mu.Unlock()
+	o.s.append(ports.OutboxRecord{Canary: id})
+	return nil
+}

@@ -1,0 +1,228 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/domain/webhook"
+)
+
+// Deliveries implements ports.DeliveryLog. The newest are those created last.
+func (d *Deliveries) Deliveries(ctx context.Context, q webhook.Query) ([]webhook.Delivery, error) {
+	list, err := d.list(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: list deliveries of webhook %s: %w", q.Webhook, err)
+	}
+	return list, nil
+}
+
+func (d *Deliveries) list(ctx context.Context, q webhook.Query) ([]webhook.Delivery, error) {
+	r := ranges{webhook: q.Webhook, statuses: q.Statuses, types: q.Types, order: "DESC", limit: q.Limit}
+	if !q.Before.IsZero() {
+		var before int64
+		if err := d.db.read.GetContext(ctx, &before, d.db.read.Rebind(`SELECT created_at FROM delivery WHERE id = ?`), q.Before.String()); err != nil {
+			return nil, translate(err)
+		}
+		r.where, r.args = `(created_at, id) < (?, ?)`, []any{before, q.Before.String()}
+	}
+	query, args := r.query(d.db.engine, deliveryColumns, "")
+	var rows []deliveryRow
+	if err := d.db.read.SelectContext(ctx, &rows, d.db.read.Rebind(query), args...); err != nil {
+		return nil, translate(err)
+	}
+	return deliveries(rows)
+}
+
+// ranges selects deliveries of a webhook from the index delivery_list: it reads the first of each status and type in
+// order, and merges them. So its cost depends on the limit alone, however rare or frequent what is asked for is.
+type ranges struct {
+	webhook  domain.UUID
+	statuses []webhook.Status // empty for any
+	types    domain.TypeSet   // zero for any
+	where    string           // a condition on created_at and id; empty for none
+	args     []any            // of the condition
+	order    string           // ASC or DESC
+	limit    int
+}
+
+// query returns a query for some columns, and its arguments. suffix ends it.
+func (r *ranges) query(e engine, columns, suffix string) (query string, args []any) {
+	statuses, types, where := r.statuses, r.types, r.where
+	if len(statuses) == 0 {
+		statuses = []webhook.Status{webhook.Pending, webhook.InFlight, webhook.Delivered, webhook.Dead, webhook.Canceled}
+	}
+	if types == 0 {
+		types = domain.AllTypes
+	}
+	if where != "" {
+		where = " AND " + where
+	}
+	order := fmt.Sprintf(" ORDER BY created_at %[1]s, id %[1]s", r.order)
+	limit := max(r.limit, 0)
+	var parts []string
+	for _, status := range slices.Compact(slices.Sorted(slices.Values(statuses))) {
+		for t := range types.All() { // the names are constants of ours
+			parts = append(parts, fmt.Sprintf(`SELECT * FROM (SELECT id, created_at FROM delivery
+				WHERE status = '%s' AND webhook_id = ? AND event_type = '%s'%s%s LIMIT ?) AS part`, status, t, where, order))
+			args = append(append(append(args, r.webhook.String()), r.args...), limit)
+		}
+	}
+	merged := `SELECT id FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged` + order + ` LIMIT ?`
+	return `SELECT ` + columns + ` FROM delivery WHERE id` + e.oneOf(merged) + order + suffix, append(args, limit)
+}
+
+// Delivery implements ports.DeliveryLog.
+func (d *Deliveries) Delivery(ctx context.Context, id domain.UUID) (webhook.Delivery, []webhook.Attempt, error) {
+	delivery, attempts, err := d.one(ctx, id)
+	if err != nil {
+		return webhook.Delivery{}, nil, fmt.Errorf("sqlstore: read delivery %s: %w", id, err)
+	}
+	return delivery, attempts, nil
+}
+
+func (d *Deliveries) one(ctx context.Context, id domain.UUID) (delivery webhook.Delivery, attempts []webhook.Attempt, err error) {
+	var row deliveryRow
+	if err := d.db.read.GetContext(ctx, &row, d.db.read.Rebind(`SELECT `+deliveryColumns+` FROM delivery WHERE id = ?`), id.String()); err != nil {
+		return delivery, nil, translate(err)
+	}
+	// Earlier ones only: another attempt may have ended in between, and the one above be in the history too by now.
+	var history []outcomeRow
+	if err := d.db.read.SelectContext(ctx, &history, d.db.read.Rebind(`SELECT `+outcomeColumns+` FROM attempt
+		WHERE delivery_id = ? AND number < ? ORDER BY number`), id.String(), row.Number); err != nil {
+		return delivery, nil, translate(err)
+	}
+	if row.Number > 0 {
+		history = append(history, row.outcomeRow)
+	}
+	for i := range history {
+		a := webhook.Attempt{Number: int(history[i].Number)}
+		if a.Outcome, err = history[i].outcome(); err != nil {
+			return delivery, nil, err
+		}
+		attempts = append(attempts, a)
+	}
+	delivery, err = row.delivery()
+	return delivery, attempts, err
+}
+
+// Redeliver implements ports.DeliveryLog. Of several deliveries those that change refuses stay as they are.
+func (d *Deliveries) Redeliver(ctx context.Context, s webhook.Selection, limit int, change func(webhook.Progress) (webhook.Progress, error)) (changed int, err error) {
+	var refused error // the error of change on the one delivery asked for
+	err = d.db.transact(ctx, func(tx *sqlx.Tx) error {
+		changed, refused = 0, nil
+		rows, err := d.chosen(ctx, tx, s, limit)
+		if err != nil {
+			return err
+		}
+		update, err := tx.PreparexContext(ctx, tx.Rebind(`UPDATE delivery
+			SET status = ?, attempts = ?, forgiven = ?, due_at = ?, ended_at = ?, lease = NULL WHERE id = ?`))
+		if err != nil {
+			return translate(err)
+		}
+		defer update.Close() // it goes with the transaction
+		now := time.Now()
+		for i := range rows {
+			next, err := rows[i].change(change, now)
+			if err != nil && !s.Delivery.IsZero() {
+				refused = err
+				return err
+			}
+			if err != nil {
+				continue
+			}
+			if _, err := update.ExecContext(ctx, next.Status, next.Attempts, next.Forgiven, next.DueAt, next.EndedAt, rows[i].ID); err != nil {
+				return translate(err)
+			}
+			changed++
+		}
+		return nil
+	})
+	switch {
+	case refused != nil:
+		return 0, refused
+	case err != nil:
+		return 0, fmt.Errorf("sqlstore: redeliver: %w", err)
+	}
+	return changed, nil
+}
+
+// chosenRow is as much of a delivery as changing its progress takes.
+type chosenRow struct {
+	ID string `db:"id"`
+	progressRow
+}
+
+// chosen returns the deliveries that the selection selects, oldest first, and locks them.
+func (d *Deliveries) chosen(ctx context.Context, tx *sqlx.Tx, s webhook.Selection, limit int) ([]chosenRow, error) {
+	const columns = `id, ` + progressColumns
+	query, args := `SELECT `+columns+` FROM delivery WHERE id = ?`+d.db.engine.forUpdate(), []any{s.Delivery.String()}
+	if s.Delivery.IsZero() {
+		r := ranges{webhook: s.Webhook, statuses: []webhook.Status{s.Status}, order: "ASC", limit: limit}
+		if !s.Since.IsZero() {
+			r.where, r.args = `created_at >= ?`, []any{micros(s.Since)}
+		}
+		query, args = r.query(d.db.engine, columns, d.db.engine.forUpdate())
+	}
+	var rows []chosenRow
+	err := tx.SelectContext(ctx, &rows, tx.Rebind(query), args...)
+	if err == nil && len(rows) == 0 && !s.Delivery.IsZero() {
+		return nil, domain.ErrNotFound
+	}
+	return rows, translate(err)
+}
+
+// change returns the row after a change of its progress.
+func (r *chosenRow) change(f func(webhook.Progress) (webhook.Progress, error), now time.Time) (progressRow, error) {
+	p, err := r.progress()
+	if err != nil {
+		return progressRow{}, err
+	}
+	if p, err = f(p); err != nil {
+		return progressRow{}, err
+	}
+	if p.Status() == webhook.InFlight {
+		return progressRow{}, errors.New("a change cannot put a delivery in flight: that takes a lease")
+	}
+	return progressRowOf(p, now), nil
+}
+
+// deleteEnded names its conditions twice: what is redelivered while it looks must stay.
+func deleteEnded(e engine) string {
+	return `DELETE FROM delivery WHERE id` + e.oneOf(`
+			SELECT id FROM delivery WHERE status = ? AND ended_at > 0 AND ended_at < ? ORDER BY ended_at LIMIT ?`) + `
+		AND status = ? AND ended_at < ?`
+}
+
+// Prune implements ports.DeliveryLog.
+func (d *Deliveries) Prune(ctx context.Context, delivered, dead time.Time, limit int) (deleted int, err error) {
+	err = d.db.transact(ctx, func(tx *sqlx.Tx) error {
+		deleted = 0
+		for _, c := range []struct {
+			status webhook.Status
+			before time.Time
+		}{{webhook.Delivered, delivered}, {webhook.Dead, dead}, {webhook.Canceled, dead}} {
+			before := micros(c.before)
+			result, err := tx.ExecContext(ctx, tx.Rebind(deleteEnded(d.db.engine)), c.status.String(), before, max(limit-deleted, 0), c.status.String(), before)
+			if err != nil {
+				return translate(err)
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			deleted += int(n)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: prune deliveries: %w", err)
+	}
+	return deleted, nil
+}

@@ -1,0 +1,101 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/matric/matric-events/migrations"
+)
+
+// defaultKeyFile is where the key is that belongs to a database which is not a file.
+const defaultKeyFile = "matric-events.key"
+
+func openPostgres(ctx context.Context, dsn string, o *Options) (_ *DB, err error) {
+	cfg, err := postgresConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	keyFile, err := filepath.Abs(cmp.Or(o.SecretKeyFile, defaultKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	held, err := takeSession(ctx, cfg)
+	if err != nil {
+		return nil, translate(err)
+	}
+	d := &DB{
+		name: fmt.Sprintf("postgres://%s:%d/%s", cfg.Host, cfg.Port, cfg.Database), hold: held, engine: postgresEngine{},
+		keyFile: keyFile, commits: newCommitWatch(), outbox: make(bell, 1),
+		write: postgresPool(cfg, o.connections(), nil),
+		read:  postgresPool(cfg, o.connections(), map[string]string{"default_transaction_read_only": "on"}),
+	}
+	d.deliveries = &Deliveries{db: d}
+	if err = examinePostgres(ctx, d.read); err == nil {
+		err = d.unlock(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(translate(err), d.read.Close(), d.write.Close(), held.Close())
+	}
+	return d, nil
+}
+
+// postgresConfig reads a URL. Errors do not repeat it, for it may hold a password.
+func postgresConfig(dsn string) (pq.Config, error) {
+	if _, err := url.Parse(dsn); err != nil {
+		return pq.Config{}, errors.New("this is not a URL")
+	}
+	cfg, err := pq.NewConfig(dsn)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.SSLMode == "" {
+		cfg.SSLMode = pq.SSLModePrefer // as libpq does; the driver insists on TLS, which few local servers have
+	}
+	if cfg.ApplicationName == "" {
+		cfg.ApplicationName = fmt.Sprintf("matric-events, process %d", os.Getpid()) // this is read by who finds the database held
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 10 * time.Second
+	}
+	return cfg, nil
+}
+
+// postgresPool returns a pool of connections with settings of their own.
+func postgresPool(cfg pq.Config, size int, settings map[string]string) *sqlx.DB {
+	cfg = cfg.Clone()
+	cfg.Runtime["synchronous_commit"] = "on" // whatever the server is set to: a write that was reported done must not be lost
+	for name, value := range settings {
+		cfg.Runtime[name] = value
+	}
+	connector, err := pq.NewConnectorConfig(cfg)
+	if err != nil {
+		panic("sqlstore: " + err.Error()) // it was checked when it was read
+	}
+	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return pool
+}
+
+// examinePostgres refuses a database that a newer version of this program has written to.
+func examinePostgres(ctx context.Context, db *sqlx.DB) error {
+	var found, newest int64
+	if err := db.GetContext(ctx, &found, `SELECT count(*) FROM pg_class WHERE oid = to_regclass('goose_db_version')`); err != nil || found == 0 {
+		return err
+	}
+	if err := db.GetContext(ctx, &newest, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`); err != nil {
+		return err
+	}
+	return checkVersion(newest, migrations.Postgres())
+}

@@ -1,0 +1,166 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+
+	"github.com/matric/matric-events/domain"
+)
+
+// The advisory locks of this program within one database. PostgreSQL has one space of numbers for all programs: these are
+// the letters of a name.
+const (
+	holdLock    = 0x6d_61_74_72_69_63_65_76 // "matricev": who serves the database
+	migrateLock = 0x6d_61_74_72_69_63_6d_67 // "matricmg": who changes the schema
+	webhookLock = 0x6d_74_72_77             // "mtrw", and a number made of an ID: who changes a webhook
+)
+
+const (
+	sessionPulse    = 5 * time.Second // how often a session is looked at
+	sessionTimeout  = 5 * time.Second // for its answer
+	sessionPatience = "1s"            // with another holder
+)
+
+// heldError says who else has the database.
+type heldError string
+
+func (e heldError) Error() string {
+	return fmt.Sprintf("%v: another server is using the database (%s)", domain.ErrUnavailable, string(e))
+}
+
+func (heldError) Unwrap() error { return domain.ErrUnavailable }
+
+// sessionHold holds a database by an advisory lock, which lives as long as one connection does.
+type sessionHold struct {
+	pool  *sqlx.DB // of this connection alone
+	pulse time.Duration
+
+	mu   sync.Mutex // guards conn, so that Close finds the present one
+	conn *sql.Conn  // nil while there is none
+}
+
+func takeSession(ctx context.Context, cfg pq.Config) (*sessionHold, error) {
+	h := &sessionHold{pool: postgresPool(cfg, 1, nil), pulse: sessionPulse}
+	if err := h.take(ctx); err != nil {
+		return nil, errors.Join(err, h.pool.Close())
+	}
+	return h, nil
+}
+
+// take gets a new connection and the lock on it, or says who has the lock. It waits a little for a process that has just
+// died, of which the server may not know yet.
+func (h *sessionHold) take(ctx context.Context) (err error) {
+	conn, err := h.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, conn.Close())
+		}
+	}()
+	if _, err := conn.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, false)`, sessionPatience); err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(holdLock))
+	if pq.As(err, pqerror.LockNotAvailable) != nil {
+		return heldError(holder(ctx, conn))
+	}
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conn = conn
+	return nil
+}
+
+// holder describes who has the lock.
+func holder(ctx context.Context, conn *sql.Conn) string {
+	var name, from string
+	var backend int
+	err := conn.QueryRowContext(ctx, `SELECT a.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), '')
+		FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			AND (l.classid::bigint << 32) | l.objid::bigint = $1`, int64(holdLock)).Scan(&backend, &name, &from)
+	if err != nil {
+		return "unknown" // it has just gone, or we may not see it
+	}
+	text := fmt.Sprintf("%s, server process %d", name, backend)
+	if from != "" {
+		text += ", from " + from
+	}
+	return strings.TrimPrefix(text, ", ")
+}
+
+// watch looks after the connection. When it is lost, so is the lock: watch takes it again if it is still to be had.
+func (h *sessionHold) watch(ctx context.Context) error {
+	pulse := time.NewTicker(h.pulse)
+	defer pulse.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pulse.C:
+		}
+		if h.alive(ctx) || ctx.Err() != nil {
+			continue
+		}
+		err := h.retake(ctx)
+		if _, held := errors.AsType[heldError](err); held {
+			return err
+		} // otherwise the database is away: nobody else has it either
+	}
+}
+
+// alive reports whether the connection answers.
+func (h *sessionHold) alive(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
+	defer cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn == nil {
+		return false
+	}
+	_, err := h.conn.ExecContext(ctx, `SELECT 1`)
+	return err == nil
+}
+
+func (h *sessionHold) retake(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*sessionTimeout)
+	defer cancel()
+	h.drop()
+	return h.take(ctx)
+}
+
+// drop gives the lock back and ends the connection.
+func (h *sessionHold) drop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), sessionTimeout)
+	defer cancel()
+	_, _ = h.conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // at once; the server may notice the end later
+	_ = h.conn.Raw(func(any) error { return driver.ErrBadConn })      // the pool discards it
+	_ = h.conn.Close()
+	h.conn = nil
+}
+
+// Close releases the database.
+func (h *sessionHold) Close() error {
+	h.drop()
+	return h.pool.Close()
+}

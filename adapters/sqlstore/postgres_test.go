@@ -1,0 +1,224 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+	"github.com/matric/matric-events/tests/pgtest"
+)
+
+func TestPostgresSecondServerIsTurnedAway(t *testing.T) {
+	t.Parallel() // it takes its time
+	url := pgtest.Database(t)
+	db := openKind(t, url)
+	_, err := Open(t.Context(), url, &Options{SecretKeyFile: db.keyFile})
+	if !errors.Is(err, domain.ErrUnavailable) || !strings.Contains(err.Error(), fmt.Sprintf("(matric-events, process %d, server process ", os.Getpid())) {
+		t.Errorf("Open = %v; want ErrUnavailable with the process", err)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Errorf("the first server: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), url, &Options{SecretKeyFile: db.keyFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Close() })
+}
+
+func TestPostgresHoldIsTakenAgain(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	h, ok := db.hold.(*sessionHold)
+	if !ok {
+		t.Fatalf("held by %T", db.hold)
+	}
+	h.pulse = time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- db.Run(ctx) }()
+	for range 3 {
+		lost := terminateHolder(t, db)
+		for who := lost; who == lost || who == 0; who = holderPID(t, db) {
+			if ctx.Err() != nil {
+				t.Fatal("it was not taken again")
+			}
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+func TestPostgresHoldIsLost(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	h, ok := db.hold.(*sessionHold)
+	if !ok {
+		t.Fatalf("held by %T", db.hold)
+	}
+	h.pulse = time.Millisecond
+	other, err := db.SQL().Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	terminateHolder(t, db)
+	if _, err := other.ExecContext(t.Context(), `SELECT pg_advisory_lock($1)`, int64(holdLock)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Run(t.Context()); !errors.Is(err, domain.ErrUnavailable) || !strings.Contains(err.Error(), "another server") {
+		t.Errorf("Run = %v; want it to say who has the database", err)
+	}
+}
+
+// holderPID returns the process of the server that serves who holds the database, 0 for none.
+func holderPID(t *testing.T, db *DB) (pid int) {
+	t.Helper()
+	err := db.SQL().QueryRowContext(t.Context(), `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&pid)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// terminateHolder ends the connection that holds the database, as a network does.
+func terminateHolder(t *testing.T, db *DB) (pid int) {
+	t.Helper()
+	pid = holderPID(t, db)
+	if _, err := db.SQL().ExecContext(t.Context(), `SELECT pg_terminate_backend($1, 60000)`, pid); err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func TestPostgresOpenExplains(t *testing.T) {
+	t.Parallel()
+	nowhere := t.TempDir()
+	for _, c := range []struct{ why, url, want string }{
+		{"no URL", "postgres://user:secret@host:port/db", "this is not a URL"},
+		{"a parameter that is wrong", "postgres://user:secret@127.0.0.1/db?sslmode=maybe", "sslmode"},
+		{"nobody listens", "postgres://user:secret@/db?host=" + nowhere, nowhere},
+		{"no such database", strings.Replace(pgtest.Database(t), "/pgtest", "/none", 1), "does not exist"},
+	} {
+		_, err := Open(t.Context(), c.url, nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: Open = %v; want one line with %q", c.why, err, c.want)
+		}
+	}
+	if _, err := Open(t.Context(), "postgres:///db?host="+nowhere, nil); !errors.Is(err, domain.ErrUnavailable) {
+		t.Errorf("a server that is away: %v; want ErrUnavailable", err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(canceled, pgtest.Database(t), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open = %v; want it canceled", err)
+	}
+}
+
+func TestPostgresRefusesNewerSchema(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	db := openKind(t, url)
+	if _, err := db.SQL().ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), url, &Options{SecretKeyFile: db.keyFile}); err == nil || !strings.Contains(err.Error(), "schema version 4711") {
+		t.Errorf("Open = %v; want it refused", err)
+	}
+}
+
+func TestPostgresConnectionSettings(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	for _, c := range []struct {
+		pool          *sql.DB
+		setting, want string
+	}{
+		{db.SQL(), "synchronous_commit", "on"},
+		{db.SQL(), "application_name", fmt.Sprintf("matric-events, process %d", os.Getpid())},
+		{db.SQL(), "default_transaction_read_only", "off"},
+		{db.ReadSQL(), "default_transaction_read_only", "on"},
+	} {
+		var got string
+		if err := c.pool.QueryRowContext(t.Context(), `SHOW `+c.setting).Scan(&got); err != nil || got != c.want {
+			t.Errorf("%s = %s, %v; want %s", c.setting, got, err, c.want)
+		}
+	}
+	for dsn, want := range map[string]string{"": "prefer", "?sslmode=verify-full": "verify-full", "?sslmode=disable": "disable"} {
+		if cfg, err := postgresConfig("postgres://user@127.0.0.1/db" + dsn); err != nil || string(cfg.SSLMode) != want {
+			t.Errorf("sslmode of %q is %q, %v; want %q", dsn, cfg.SSLMode, err, want)
+		}
+	}
+	if cfg, err := postgresConfig("postgres://h/db?application_name=mine&connect_timeout=3"); err != nil || cfg.ApplicationName != "mine" || cfg.ConnectTimeout != 3*time.Second {
+		t.Errorf("what the URL says is overruled: %q, %v, %v", cfg.ApplicationName, cfg.ConnectTimeout, err)
+	}
+}
+
+func TestPostgresHostsNoNotes(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	notes, outbox, ctx := db.Notes(nil), db.Outbox(), t.Context()
+	for call, fn := range map[string]func() error{
+		"HostsNotes": db.HostsNotes,
+		"Write": func() error {
+			return notes.Write(ctx, testID(1), func(*domain.Note) (w ports.NoteWrite, err error) { return })
+		},
+		"Note":          func() error { _, err := notes.Note(ctx, testID(1)); return err },
+		"Notes":         func() error { _, err := notes.Notes(ctx, domain.NoteQuery{Limit: 1}); return err },
+		"Backlinks":     func() error { _, err := notes.Backlinks(ctx, testID(1), 1); return err },
+		"ApplyAnalysis": func() error { _, err := db.ApplyAnalysis(ctx, nil, domain.Analysis{}); return err },
+		"AppendOutbox":  func() error { return db.AppendOutbox(ctx, nil, KindNote, "{}") },
+		"Pending":       func() error { _, err := outbox.Pending(ctx, 1); return err },
+		"Remove":        func() error { return outbox.Remove(ctx, 1) },
+		"WriteCanary":   func() error { return outbox.WriteCanary(ctx, testID(1)) },
+		"Wait":          func() error { return outbox.Wait(ctx) },
+	} {
+		if err := fn(); !errors.Is(err, domain.ErrUnavailable) || !strings.Contains(err.Error(), "notes on PostgreSQL are not supported yet") {
+			t.Errorf("%s = %v", call, err)
+		}
+	}
+}
+
+func TestPostgresTranslate(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	run := func(pool *sql.DB, query string) error { _, err := pool.ExecContext(t.Context(), query); return err }
+	const insert = `INSERT INTO secret_key_check (id, sealed) VALUES (1, '')`
+	timeout, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, errTimeout := db.SQL().ExecContext(timeout, `SELECT pg_sleep(60)`)
+	for _, c := range []struct {
+		why  string
+		err  error
+		want error
+	}{
+		{"a constraint", run(db.SQL(), insert), domain.ErrConflict},
+		{"a write where only reading is allowed", run(db.ReadSQL(), insert), domain.ErrUnavailable},
+		{"the connection is cut", run(db.SQL(), `SELECT pg_terminate_backend(pg_backend_pid())`), domain.ErrUnavailable},
+		{"the caller gave up", errTimeout, domain.ErrUnavailable},
+	} {
+		if got := translate(c.err); !errors.Is(got, c.want) {
+			t.Errorf("%s: translate(%v) = %v; want %v", c.why, c.err, got, c.want)
+		}
+	}
+	mistake := run(db.SQL(), `SELEKT 1`)
+	if got := translate(mistake); got != mistake { //nolint:errorlint // it must be the very error
+		t.Errorf("a mistake of ours is not the fault of the world: %v", got)
+	}
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/matric/matric-events/adapters/httpapi"
+	"github.com/matric/matric-events/adapters/jobs"
+	"github.com/matric/matric-events/adapters/sqlstore"
+	"github.com/matric/matric-events/adapters/stream"
+	"github.com/matric/matric-events/adapters/telemetry"
+	"github.com/matric/matric-events/adapters/tokens"
+	"github.com/matric/matric-events/adapters/webhook"
+	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/app/delivery"
+	"github.com/matric/matric-events/app/eventlog"
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/domain/retry"
+	hooks "github.com/matric/matric-events/domain/webhook"
+)
+
+// hub is the program put together.
+type hub struct {
+	settings *Settings
+	log      zerolog.Logger
+	observer *telemetry.Observer
+	listener net.Listener
+	store    *sqlstore.DB
+	events   *eventlog.Log
+	registry *app.Registry
+	monitor  *app.QueueMonitor
+	bridge   *app.Bridge
+	engine   *stream.Engine
+	server   *http.Server
+	sender   *webhook.Sender
+
+	// What runs, in stages that end one after the other: what takes in first, then what passes on, and last what
+	// delivers, so that nothing is left behind by something that has ended already.
+	intake, passing, recording, delivering []runner
+}
+
+// runner blocks until ctx ends, or until it cannot go on.
+type runner func(ctx context.Context) error
+
+// newID makes a UUIDv7.
+func newID() domain.UUID { return domain.UUID(uuid.Must(uuid.NewV7())) }
+
+// open acquires what the hub needs and puts it together; close gives it back. Nothing runs yet.
+func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
+	h := &hub{settings: s, log: newLogger(s, io.err)}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	origins, err := httpapi.ParseOrigins(s.AllowedOrigins)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := tokens.Open(s.AuthTokensFile)
+	if err != nil {
+		return nil, err
+	}
+	if h.listener, err = net.Listen("tcp", s.Listen); err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	if h.store, err = sqlstore.Open(ctx, s.DatabaseURL, &sqlstore.Options{SecretKeyFile: s.SecretKeyFile}); err != nil {
+		return nil, err
+	}
+	if _, err := h.store.MigrateUp(ctx); err != nil {
+		return nil, err
+	}
+	h.intake = append(h.intake, h.store.Run)
+	release, commit := buildVersion()
+	metrics := telemetry.NewRegistry(release)
+	h.observer = telemetry.NewObserver(h.log, metrics)
+	h.openCore(origins)
+	services := httpapi.Services{
+		Publisher: h.bridge, Queue: h.monitor, Registry: h.registry, Auth: auth,
+		WebSocket: http.HandlerFunc(h.engine.ServeWebSocket), Events: http.HandlerFunc(h.engine.ServeEvents),
+		Poll:    http.HandlerFunc(h.engine.ServePoll),
+		Metrics: telemetry.Handler(metrics, telemetry.Sources{Log: h.events, Registry: h.registry, Queue: h.monitor}),
+	}
+	options := httpapi.Options{
+		RequireAuth: s.RequireAuth, Origins: origins, Version: release, Commit: commit,
+		Fault: func(r *http.Request, err error) {
+			h.log.Error().Str("method", r.Method).Str("path", r.URL.Path).Err(err).Msg("request failed")
+		},
+	}
+	if err := h.openWebhooks(ctx, &services, &options); err != nil {
+		return nil, err
+	}
+	if err := h.openSources(ctx, &services); err != nil {
+		return nil, err
+	}
+	h.openServer(httpapi.New(services, options))
+	return h, nil
+}
+
+// openCore makes the log, the bridge to it and the engine that reads from it.
+func (h *hub) openCore(origins httpapi.Origins) {
+	s := h.settings
+	h.events = eventlog.New(newID(), eventlog.Options{Capacity: s.BusCapacity, Bytes: int(s.BusBytes)})
+	h.registry = app.NewRegistry(app.Limits{
+		Connections: s.MaxConnections, ConnectionsPerIP: s.MaxConnectionsPerIP, HandshakesPerSecond: s.MaxHandshakesPerSecond,
+	}, h.observer)
+	h.monitor = app.NewQueueMonitor(h.events, newID, h.observer, s.QueueStatusInterval)
+	h.monitor.Listened(func() bool { return h.registry.Len() > 0 })
+	h.bridge = app.NewBridge(h.events, newID, h.monitor, app.BridgeOptions{})
+	h.monitor.Count(h.bridge)
+	h.engine = stream.New(h.events, h.registry, h.monitor, stream.Options{
+		Heartbeat: s.Heartbeat, IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout, Keepalive: s.SSEKeepalive,
+		Origins: origins, NewID: newID,
+	})
+	h.passing = append(h.passing, h.engine.Run, h.monitor.Run)
+}
+
+// openWebhooks adds the delivery to webhooks.
+func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, options *httpapi.Options) error {
+	s := h.settings
+	ranges, err := webhook.ParseRanges(s.WebhookAllowCIDR...)
+	if err != nil {
+		return fmt.Errorf("--webhook-allow-cidr: %w", err)
+	}
+	policy := retry.Policy{Initial: s.WebhookRetryInitial, Max: s.WebhookRetryMax}
+	if err := policy.Validate(); err != nil {
+		return fmt.Errorf("--webhook-retry-initial, --webhook-retry-max: %w", err)
+	}
+	h.sender = webhook.New(&webhook.Options{
+		Timeout: s.WebhookTimeout, AllowCIDR: ranges, IdlePerEndpoint: s.WebhookPerEndpoint,
+		UserAgent: "matric-events/" + options.Version,
+	})
+	known, err := delivery.Load(ctx, h.store.Webhooks(), newID)
+	if err != nil {
+		return err
+	}
+	h.monitor.Listened(func() bool { return known.Wanted().Has(domain.TypeQueueStatus) })
+	store := h.store.Deliveries()
+	dispatcher := delivery.NewDispatcher(known, store, h.sender, newID(), h.observer, delivery.Options{
+		MaxInFlight: s.WebhookMaxInFlight, PerEndpoint: s.WebhookPerEndpoint, Policy: policy,
+	})
+	recorder := delivery.NewRecorder(h.events, known, store, dispatcher, newID, h.observer)
+	h.recording = append(h.recording, recorder.Run)
+	h.delivering = append(h.delivering, dispatcher.Run, delivery.NewJanitor(store, h.observer, delivery.Retention{}).Run)
+	services.Webhooks, services.Deliveries = known, delivery.NewDesk(known, store, dispatcher, newID)
+	options.WebhookRules = hooks.Rules{AllowHTTP: s.WebhookAllowHTTP, Blocked: h.sender.Guard().Blocked}
+	return nil
+}
+
+// openSources adds what brings events from the database: the outbox, and the built-in notes and jobs.
+func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error {
+	if err := h.store.HostsNotes(); err != nil {
+		if !h.settings.NoHost {
+			return fmt.Errorf("%w; run with --no-host", err)
+		}
+		services.Ready = func(ctx context.Context) error {
+			if err := h.store.Check(ctx); err != nil {
+				return fmt.Errorf("store: %w", err)
+			}
+			return h.bridge.Pass(ctx)
+		}
+		return nil
+	}
+	outbox := h.store.Outbox()
+	canaries := app.NewCanaries(outbox, newID)
+	services.Ready = canaries.Check
+	h.passing = append(h.passing, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run)
+	if h.settings.NoHost {
+		return nil
+	}
+	queue, err := jobs.Open(ctx, h.store.SQL(), h.store.ReadSQL(), h.store, newID, nil)
+	if err != nil {
+		return err
+	}
+	h.store.OnCommit("river_job", queue.Wake)
+	h.monitor.Count(queue)
+	notes := h.store.Notes(queue.EnqueueTx)
+	analyst := app.NewAnalyst(notes, h.observer)
+	h.intake = append(h.intake, func(ctx context.Context) error { return queue.Run(ctx, analyst) })
+	services.Notes = app.NewNotes(notes, newID)
+	services.Jobs = app.NewJobs(queue, notes, newID, h.monitor)
+	return nil
+}
+
+// net/http reads this much beyond MaxHeaderBytes.
+const (
+	maxRequestHead = 8 << 10
+	headSlop       = 4 << 10
+)
+
+// openServer makes the HTTP server: HTTP/1.1, and HTTP/2 for clients that know beforehand, as proxies do.
+func (h *hub) openServer(handler http.Handler) {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	h.server = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second, // longer than the longest poll
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxRequestHead - headSlop,
+		Protocols:         protocols,
+		ErrorLog:          telemetry.StandardLog(h.log),
+	}
+	h.intake = append(h.intake, func(context.Context) error {
+		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	}, h.stopServer)
+}
+
+// run serves until ctx ends or a part fails, and returns once everything has ended in order.
+func (h *hub) run(ctx context.Context) error {
+	intake, ctx := errgroup.WithContext(ctx)
+	background := context.WithoutCancel(ctx)
+	endings := []func() error{intake.Wait}
+	for _, stage := range [][]runner{h.passing, h.recording, h.delivering} {
+		endings = append(endings, start(background, stage, intake))
+	}
+	for _, f := range h.intake {
+		intake.Go(func() error { return f(ctx) })
+	}
+	var errs []error
+	for _, end := range endings {
+		errs = append(errs, end())
+	}
+	return errors.Join(errs...)
+}
+
+// start runs a stage, and returns what ends it. A part that fails ends the intake, and with it everything.
+func start(ctx context.Context, stage []runner, intake *errgroup.Group) (end func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var parts errgroup.Group
+	for _, f := range stage {
+		parts.Go(func() error {
+			err := f(ctx)
+			if err != nil && ctx.Err() == nil {
+				intake.Go(func() error { return err })
+				return nil // told there
+			}
+			return err
+		})
+	}
+	return func() error {
+		cancel()
+		return parts.Wait()
+	}
+}
+
+// stopServer waits for ctx to end. It then refuses what is new, sends the clients away and waits for what is under way.
+func (h *hub) stopServer(ctx context.Context) error {
+	<-ctx.Done()
+	h.log.Info().Int("connections", h.registry.Len()).Msg("stopping")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.settings.ShutdownTimeout/2) // the rest is for deliveries
+	defer cancel()
+	var g errgroup.Group
+	g.Go(func() error { return h.registry.Drain(ctx) })
+	g.Go(func() error { return h.server.Shutdown(ctx) })
+	if err := g.Wait(); err != nil { // what is left is cut; that is no failure of the program
+		h.log.Warn().Err(err).Msg("connections did not end in time")
+		return h.server.Close()
+	}
+	return nil
+}
+
+// close gives back what open acquired.
+func (h *hub) close() {
+	if h.listener != nil {
+		_ = h.listener.Close() // the server has closed it already, if it ran
+	}
+	if h.sender != nil {
+		h.sender.Close()
+	}
+	if h.store != nil {
+		if err := h.store.Close(); err != nil {
+			h.log.Error().Err(err).Msg("close the database")
+		}
+	}
+}

@@ -1,0 +1,120 @@
+// Package pgtest gives tests PostgreSQL databases of their own.
+//
+// A test binary starts one server, the first time that a test asks for a database: from binaries that are installed, on a
+// Unix socket, in a temporary directory, without durability. The server goes away with the process, however that ends.
+// When started by root, the server runs as another user, as PostgreSQL insists on.
+//
+// Environment:
+//
+//	PGTEST_DSN  a server to use instead, as a postgres:// URL of a user who may create databases
+//	PG_BIN      the directory of initdb and postgres; else PATH is searched, then /usr/lib/postgresql/*/bin
+//	CI          true makes a test fail, and not skip, when there is no server to be had
+package pgtest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/lib/pq" // the driver postgres
+)
+
+// startTimeout bounds how long a server may take to accept connections, also on a machine that is busy.
+const startTimeout = time.Minute
+
+// shared starts the server of this process and returns its URL.
+var shared = sync.OnceValues(func() (string, error) {
+	if dsn := os.Getenv("PGTEST_DSN"); dsn != "" {
+		return dsn, nil
+	}
+	return start()
+})
+
+var databases atomic.Int64
+
+// Database creates an empty database and returns its postgres:// URL. It is dropped at the end of the test, with whoever
+// is connected still.
+func Database(tb testing.TB) string {
+	tb.Helper()
+	server, err := shared()
+	if err != nil && os.Getenv("CI") == "true" {
+		tb.Fatalf("pgtest: CI is set, and there is no PostgreSQL: %v", err)
+	}
+	if err != nil {
+		tb.Skipf("pgtest: SKIPPED, NOTHING WAS TESTED ON POSTGRESQL: %v", err)
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		tb.Fatal("pgtest: PGTEST_DSN is not a URL") // the error would repeat it, and its password
+	}
+	name := fmt.Sprintf("pgtest_%d_%d", os.Getpid(), databases.Add(1))
+	run(tb, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+	tb.Cleanup(func() { run(tb, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	u.Path = "/" + name
+	return u.String()
+}
+
+// run runs one statement on a connection of its own.
+func run(tb testing.TB, dsn, statement string) {
+	tb.Helper()
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		tb.Fatalf("pgtest: %v", err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(context.Background(), statement); err != nil { // the test's context ends before its cleanup
+		tb.Errorf("pgtest: %s: %v", statement, err)
+	}
+}
+
+// socketURL is the URL of a server that listens on a Unix socket in the directory.
+func socketURL(dir string) string {
+	q := url.Values{"host": {dir}, "sslmode": {"disable"}}
+	return (&url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/postgres", RawQuery: q.Encode()}).String()
+}
+
+// await returns nil once the server accepts connections, or why it does not. ended is closed when it has given up.
+func await(dsn string, ended <-chan struct{}) error {
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if err = db.PingContext(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ended:
+			return fmt.Errorf("the server ended: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("the server did not start in %v: %w", startTimeout, err)
+		}
+	}
+}
+
+// settings trade durability, which no test can see, for speed.
+func settings(socketDir string) []string {
+	var args []string
+	for _, s := range []string{
+		"listen_addresses=", "unix_socket_directories=" + socketDir, "max_connections=" + strconv.Itoa(maxConnections),
+		"fsync=off", "full_page_writes=off", "shared_buffers=64MB", "autovacuum=off", "logging_collector=off",
+	} {
+		args = append(args, "-c", s)
+	}
+	return args
+}
+
+const maxConnections = 100
