@@ -78,6 +78,11 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s) each
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES) | grep -v 'no test files'
 
+.PHONY: bench-webhooks
+bench-webhooks: prepare ## Measure webhooks end to end on both stores, receivers in another process (some minutes)
+	$(GO) test -run '^$$' -bench 'Webhooks|Latency' -benchtime 30000x -timeout 20m ./tests/load
+	$(GO) test -run '^$$' -bench NoisyNeighbour -benchtime 1x -timeout 30m ./tests/load
+
 .PHONY: ci
 ci: lint race test ## What the build machine runs
 

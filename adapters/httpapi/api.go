@@ -125,6 +125,9 @@ func (a *api) plain(f action) http.HandlerFunc {
 // on routes a method of a path, for callers who are who they say they are.
 func (a *api) on(method, path string, f action) {
 	a.router.Handler(method, path, a.plain(func(w http.ResponseWriter, r *http.Request) error {
+		if err := checkQuery(r); err != nil {
+			return err
+		}
 		r, err := a.authenticate(r, path)
 		if err != nil {
 			return err

@@ -95,12 +95,3 @@ func (a *api) redeliverAll(w http.ResponseWriter, r *http.Request) error {
 	web.JSON(w, http.StatusAccepted, redelivered{n})
 	return nil
 }
-
-// optionalBody reads a JSON body that may be left out.
-func optionalBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength == 0 {
-		return nil, nil
-	}
-	data, _, err := body(w, r, mediaJSON)
-	return data, err
-}

@@ -2,8 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/matric/matric-events/adapters/internal/web"
@@ -94,7 +97,13 @@ func (a *api) getJob(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) cancelJob(w http.ResponseWriter, r *http.Request) error {
-	return a.withJob(w, r, a.Jobs.Cancel)
+	return a.withJob(w, r, func(ctx context.Context, id domain.UUID) (domain.Job, error) {
+		job, err := a.Jobs.Cancel(ctx, id)
+		if errors.Is(err, domain.ErrConflict) {
+			err = &web.StatusError{Status: http.StatusConflict, Detail: "the job has finished"}
+		}
+		return job, err
+	})
 }
 
 func (a *api) listJobs(w http.ResponseWriter, r *http.Request) error {
@@ -113,7 +122,7 @@ func (a *api) listJobs(w http.ResponseWriter, r *http.Request) error {
 	}
 	if s := r.URL.Query().Get("state"); s != "" {
 		if q.State = domain.JobState(s); !slices.Contains(domain.JobStates(), q.State) {
-			return domain.Invalid("state", "must be one of %v", domain.JobStates())
+			return domain.Invalid("state", "must be one of %s", strings.Trim(fmt.Sprint(domain.JobStates()), "[]"))
 		}
 	}
 	jobs, err := a.Jobs.Jobs(r.Context(), q)

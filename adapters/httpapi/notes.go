@@ -98,8 +98,14 @@ func (a *api) listNotes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q := r.URL.Query()
-	notes, err := a.Notes.Notes(r.Context(), domain.NoteQuery{Search: q.Get("q"), Tag: q.Get("tag"), Before: p.before, Limit: p.fetch()})
+	q := domain.NoteQuery{Before: p.before, Limit: p.fetch()}
+	if q.Search, err = queryText(r, "q"); err != nil {
+		return err
+	}
+	if q.Tag, err = queryText(r, "tag"); err != nil {
+		return err
+	}
+	notes, err := a.Notes.Notes(r.Context(), q)
 	if err != nil {
 		return p.found(err)
 	}

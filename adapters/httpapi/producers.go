@@ -52,7 +52,11 @@ func acknowledge(w http.ResponseWriter, receipt ports.Receipt, single bool, err 
 
 // items reads one item, an array of them, or NDJSON. single says that it was one item by itself, which has no index.
 func items[T any](w http.ResponseWriter, r *http.Request, decode func([]byte) (T, error)) (batch []T, single bool, err error) {
-	data, media, err := body(w, r, mediaJSON, mediaNDJSON)
+	media, err := mediaType(w, r, mediaJSON, mediaNDJSON)
+	if err != nil {
+		return nil, false, err
+	}
+	data, err := read(w, r)
 	if err != nil {
 		return nil, false, err
 	}
@@ -64,7 +68,7 @@ func items[T any](w http.ResponseWriter, r *http.Request, decode func([]byte) (T
 	case len(data) > 0 && data[0] == '[':
 		var array []json.RawMessage
 		if err := domain.DecodeStrict(data, &array); err != nil {
-			return nil, false, err
+			return nil, false, domain.AtIndex(err, broken(data))
 		}
 		raws = func(yield func([]byte) bool) {
 			for _, raw := range array {
@@ -74,17 +78,37 @@ func items[T any](w http.ResponseWriter, r *http.Request, decode func([]byte) (T
 			}
 		}
 	default:
+		if err := checkText(data); err != nil {
+			return nil, true, err
+		}
 		item, err := decode(data)
 		return []T{item}, true, err
 	}
 	for raw := range raws {
-		item, err := decode(raw)
+		err := checkText(raw)
+		var item T
+		if err == nil {
+			item, err = decode(raw)
+		}
 		if err != nil {
 			return nil, false, domain.AtIndex(err, len(batch))
 		}
 		batch = append(batch, item)
 	}
 	return batch, false, nil
+}
+
+// broken returns the index of the item in which an array stops to be JSON, or NoIndex when that is between items.
+func broken(array []byte) int {
+	dec := json.NewDecoder(bytes.NewReader(array))
+	_, _ = dec.Token() // the bracket
+	for i := 0; dec.More(); i++ {
+		var raw json.RawMessage
+		if dec.Decode(&raw) != nil {
+			return i
+		}
+	}
+	return domain.NoIndex
 }
 
 // lines yields the lines that are not blank.

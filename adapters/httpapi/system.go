@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,8 +31,12 @@ func (a *api) livez(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (a *api) readyz(w http.ResponseWriter, _ *http.Request) error {
-	if err := a.health.get(); err != nil {
+func (a *api) readyz(w http.ResponseWriter, r *http.Request) error {
+	checked, err := a.health.get()
+	if err != nil {
+		if checked {
+			a.opts.Fault(r, fmt.Errorf("not ready: %w", err))
+		}
 		web.JSON(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "failed": part(err)})
 		return nil
 	}
@@ -40,13 +46,11 @@ func (a *api) readyz(w http.ResponseWriter, _ *http.Request) error {
 
 // part is the name of what failed, which errors of the canary begin with; what follows is for logs.
 func part(err error) string {
-	text := err.Error()
-	for i, c := range text {
-		if c == ':' {
-			return text[:i]
-		}
+	name, _, ok := strings.Cut(err.Error(), ":")
+	if !ok || strings.ContainsFunc(name, func(c rune) bool { return c < 'a' || c > 'z' }) {
+		return "unknown"
 	}
-	return text
+	return name
 }
 
 func (a *api) version(w http.ResponseWriter, _ *http.Request) error {
@@ -57,16 +61,17 @@ func (a *api) version(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *api) index(w http.ResponseWriter, r *http.Request) error {
+	endpoints := map[string]string{
+		"websocket": "/api/v1/ws", "sse": "/api/v1/events", "poll": "/api/v1/events/poll",
+		"worker_events": "/api/v1/worker-events", "note_events": "/api/v1/note-events", "webhooks": "/api/v1/webhooks",
+		"queue": "/api/v1/queue", "connections": "/api/v1/connections", "openapi": "/openapi.yaml",
+		"asyncapi": "/asyncapi.yaml", "metrics": "/metrics", "live": "/livez", "ready": "/readyz", "version": "/version",
+	}
+	if a.Notes != nil {
+		endpoints["notes"], endpoints["jobs"] = "/api/v1/notes", "/api/v1/jobs"
+	}
 	web.JSON(w, http.StatusOK, map[string]any{
-		"name": "matric-events",
-		"endpoints": map[string]string{
-			"websocket": "/api/v1/ws", "sse": "/api/v1/events", "poll": "/api/v1/events/poll",
-			"worker_events": "/api/v1/worker-events", "note_events": "/api/v1/note-events", "notes": "/api/v1/notes",
-			"jobs": "/api/v1/jobs", "queue": "/api/v1/queue", "connections": "/api/v1/connections",
-			"openapi": "/openapi.yaml", "asyncapi": "/asyncapi.yaml", "metrics": "/metrics", "live": "/livez", "ready": "/readyz",
-			"version": "/version",
-		},
-		"try": "curl -N http://" + r.Host + "/api/v1/events",
+		"name": "matric-events", "endpoints": endpoints, "try": "curl -N http://" + r.Host + "/api/v1/events",
 	})
 	return nil
 }
@@ -95,7 +100,8 @@ type readiness struct {
 	is error
 }
 
-func (h *readiness) get() error {
+// get returns the result, and whether it was checked for this caller.
+func (h *readiness) get() (checked bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.at.IsZero() || time.Since(h.at) > readyAge {
@@ -103,6 +109,7 @@ func (h *readiness) get() error {
 		defer cancel()
 		h.is = h.check(ctx)
 		h.at = time.Now()
+		checked = true
 	}
-	return h.is
+	return checked, h.is
 }

@@ -59,7 +59,7 @@ func (a *api) listWebhooks(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *api) createWebhook(w http.ResponseWriter, r *http.Request) error {
-	data, _, err := body(w, r, mediaJSON)
+	data, err := body(w, r)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (a *api) updateWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	data, _, err := body(w, r, mediaJSON)
+	data, err := body(w, r)
 	if err != nil {
 		return err
 	}

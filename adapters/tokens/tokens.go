@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/matric/matric-events/domain"
@@ -24,8 +26,9 @@ type entry struct {
 
 var _ ports.Authenticator = (*Set)(nil)
 
-// Open reads a file with one "token name" per line; empty lines and lines that begin with # are passed over. An empty path
-// is an empty set, which knows no token. Errors name the line and never a token.
+// Open reads a file with one "token name" per line; empty lines and lines that begin with # are passed over, and so is a
+// byte order mark. One name may have several tokens. An empty path is an empty set, which knows no token. Errors name the
+// line and never a token.
 func Open(path string) (*Set, error) {
 	if path == "" {
 		return &Set{}, nil
@@ -36,24 +39,39 @@ func Open(path string) (*Set, error) {
 	}
 	defer f.Close()
 	var s Set
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		fields := strings.Fields(lines.Text())
-		switch {
-		case len(fields) == 0 || strings.HasPrefix(fields[0], "#"):
-		case len(fields) != 2:
-			return nil, fmt.Errorf("tokens: %s line %d: want a token and a name with a blank between", path, n)
-		default:
-			s.entries = append(s.entries, entry{sha256.Sum256([]byte(fields[0])), fields[1]})
+	n := 1
+	for lines := bufio.NewScanner(f); ; n++ {
+		if !lines.Scan() {
+			if err := lines.Err(); err != nil {
+				return nil, fmt.Errorf("tokens: %s line %d: %w", path, n, err)
+			}
+			break
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("tokens: read %s: %w", path, err)
+		if err := s.add(strings.TrimPrefix(lines.Text(), "\ufeff")); err != nil {
+			return nil, fmt.Errorf("tokens: %s line %d: %w", path, n, err)
+		}
 	}
 	if len(s.entries) == 0 {
 		return nil, fmt.Errorf("tokens: %s holds no token", path)
 	}
 	return &s, nil
+}
+
+// add reads one line.
+func (s *Set) add(line string) error {
+	fields := strings.Fields(line)
+	if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+		return nil
+	}
+	if len(fields) != 2 {
+		return errors.New("want a token and a name with a blank between")
+	}
+	e := entry{sha256.Sum256([]byte(fields[0])), fields[1]}
+	if slices.ContainsFunc(s.entries, func(other entry) bool { return other.sum == e.sum }) {
+		return errors.New("the same token stands on an earlier line")
+	}
+	s.entries = append(s.entries, e)
+	return nil
 }
 
 // Authenticate implements ports.Authenticator. It compares the hashes with all entries, in constant time.

@@ -28,7 +28,7 @@ var stores = []struct {
 
 func serve(b *testing.B, database string, more ...string) *harness.Server {
 	return harness.Serve(b, append([]string{
-		"--database-url", database, "--no-host", "--webhook-allow-http", "--webhook-allow-cidr", "127.0.0.0/8", "--log-level", "error",
+		"--database-url", database, "--no-host", "--webhook-allow-http", "--webhook-allow-cidr", "127.0.0.0/8", "--log-level", "error", "--secret-key-file", filepath.Join(b.TempDir(), "key"),
 	}, more...)...)
 }
 
@@ -77,7 +77,6 @@ func BenchmarkWebhooks(b *testing.B) {
 						left -= len(batch)
 					}
 				})
-
 			}
 			wg.Wait()
 			rc.await(n / 4 * 4)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +52,7 @@ func Problem(w http.ResponseWriter, err error) (internal bool) {
 	case errors.Is(err, domain.ErrNotFound):
 		d.Status, d.Detail = http.StatusNotFound, "not found"
 	case errors.Is(err, domain.ErrConflict):
-		d.Status, d.Detail = http.StatusConflict, err.Error()
+		d.Status, d.Detail = http.StatusConflict, conflict(err)
 	case errors.Is(err, domain.ErrUnauthorized):
 		d.Status, d.Detail = http.StatusUnauthorized, "the token is missing or not valid"
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -70,6 +68,18 @@ func Problem(w http.ResponseWriter, err error) (internal bool) {
 	d.Title, d.Error = http.StatusText(d.Status), d.Detail
 	write(w, "application/problem+json", d.Status, d)
 	return internal
+}
+
+// conflict returns what clients may read of a conflict: the text of the domain's own error, whatever it is wrapped in. A
+// wrap of ErrConflict alone ends with the text of that and has none for clients; nor has a database's error, which
+// adapters join to ErrConflict.
+func conflict(err error) string {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if errors.Unwrap(err) == domain.ErrConflict && !strings.HasSuffix(err.Error(), ": "+domain.ErrConflict.Error()) { //nolint:errorlint // the one place that wants exactly this one
+			return err.Error()
+		}
+	}
+	return "it is not possible in the present state"
 }
 
 // JSON answers with a value.
@@ -104,50 +114,4 @@ func RemoteIP(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
-}
-
-// Origins decides which web pages may use the server from a browser: those of its own host, and those named.
-type Origins struct {
-	any   bool
-	names []string
-}
-
-// ParseOrigins reads a list such as https://notes.example, or *, for any.
-func ParseOrigins(list []string) (Origins, error) {
-	var o Origins
-	for _, s := range list {
-		switch s = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(s)), "/"); s {
-		case "":
-		case "*":
-			o.any = true
-		default:
-			u, err := url.Parse(s)
-			if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
-				return o, domain.Invalid("allowed-origins", "%q is no origin; want scheme://host[:port] or *", s)
-			}
-			o.names = append(o.names, s)
-		}
-	}
-	return o, nil
-}
-
-// Allow reports whether a request may come from the page that its Origin header names. No Origin, as scripts have none,
-// is allowed.
-func (o Origins) Allow(r *http.Request) bool {
-	origin := strings.ToLower(r.Header.Get("Origin"))
-	if origin == "" || o.any || slices.Contains(o.names, origin) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && u.Host == strings.ToLower(r.Host)
-}
-
-// CORS adds the headers that let an allowed page read the answer.
-func (o Origins) CORS(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Add("Vary", "Origin")
-	if origin := r.Header.Get("Origin"); origin != "" && o.Allow(r) {
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "Link, Location, Retry-After")
-	}
 }
