@@ -24,13 +24,15 @@ type Webhooks interface {
 type Deliveries interface {
 	// Record stores new deliveries, pending or in flight under the lease, all or none, and durably before it returns. A
 	// delivery of the same event to the same webhook, or to a webhook that is gone, is left out silently; it returns the
-	// IDs of those that it left out.
+	// IDs of those that it left out. Recorded again under the same IDs, because an answer was lost, nothing is left out.
 	Record(ctx context.Context, lease domain.UUID, ds []webhook.Delivery) (left []domain.UUID, err error)
 	// Claim puts pending deliveries that are due in flight under the lease, the longest due first, for each webhook as many
-	// as it has room for, and returns them as they are in flight. next holds, for each webhook asked for that has pending
+	// as it has room for, and returns them as they are in flight. What a call that failed has put in flight nevertheless, the
+	// next call gives back first. next holds, for each webhook asked for that has pending
 	// deliveries left, when the first of them is due. Its cost does not grow with the number of deliveries that wait.
 	Claim(ctx context.Context, lease domain.UUID, now time.Time, rooms []webhook.Room) (claimed []webhook.Delivery, next map[domain.UUID]time.Time, err error)
-	// Settle stores what became of deliveries in flight, their attempts, and the webhooks' states, all or none. Of a
+	// Settle stores what became of deliveries in flight, their attempts, and the webhooks' states, all or none; of a state the
+	// health, and that an active webhook has become gone. Of a
 	// delivery that is not in flight under the lease any more nothing is stored, and its ID is returned.
 	Settle(ctx context.Context, lease domain.UUID, done []webhook.Settled, states []webhook.State) (fenced []domain.UUID, err error)
 	// TakeOver puts deliveries that are in flight under any other lease back to pending, due at now, their attempts

@@ -129,6 +129,34 @@ func TestUrgentJobsRunFirst(t *testing.T) {
 	}
 }
 
+// TestStoppedQueueStartsNothing stops the queue while its workers are busy looking for something to do.
+func TestStoppedQueueStartsNothing(t *testing.T) {
+	for range 50 {
+		s := memory.New(newID)
+		q := s.Jobs(memory.JobOptions{Workers: 16})
+		if _, err := q.Enqueue(t.Context(), domain.JobSpec{ID: newID(), Type: domain.JobTagSuggestion}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var attempts atomic.Int64
+		err := q.Run(ctx, contract.JobFunc(func(ctx context.Context, _ domain.Job, report func(int, string) error) (*domain.Analysis, error) {
+			attempts.Add(1)
+			for range 20 { // each wakes the other workers
+				if err := report(1, ""); err != nil {
+					return nil, err
+				}
+			}
+			cancel()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}))
+		cancel()
+		if n := attempts.Load(); err != nil || n != 1 {
+			t.Fatalf("Run = %v after %d attempts; want one", err, n)
+		}
+	}
+}
+
 func TestFailIsTheErrorOfEveryCall(t *testing.T) {
 	s := memory.New(newID)
 	disk := errors.New("disk on fire")

@@ -48,8 +48,12 @@ func (q *Jobs) Run(ctx context.Context, handler ports.JobHandler) error {
 
 // next waits for a job to run, and returns nil when ctx has ended.
 func (q *Jobs) next(ctx context.Context) (*attempt, context.Context) {
-	for ctx.Err() == nil {
+	for {
 		q.s.mu.Lock()
+		if ctx.Err() != nil { // looked at under the lock: a job that was cut short is put back under it, and must stay
+			q.s.mu.Unlock()
+			return nil, nil
+		}
 		r, due := q.pick(time.Now())
 		if r != nil {
 			actx, cancel := context.WithCancelCause(ctx)
@@ -67,7 +71,6 @@ func (q *Jobs) next(ctx context.Context) (*attempt, context.Context) {
 		}
 		timer.Stop()
 	}
-	return nil, nil
 }
 
 // pick returns the job to run now, the most urgent of those that have waited longest; when there is none, the time until

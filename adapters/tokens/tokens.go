@@ -39,17 +39,14 @@ func Open(path string) (*Set, error) {
 	}
 	defer f.Close()
 	var s Set
-	n := 1
-	for lines := bufio.NewScanner(f); ; n++ {
-		if !lines.Scan() {
-			if err := lines.Err(); err != nil {
-				return nil, fmt.Errorf("tokens: %s line %d: %w", path, n, err)
-			}
-			break
-		}
+	n, lines := 1, bufio.NewScanner(f)
+	for ; lines.Scan(); n++ {
 		if err := s.add(strings.TrimPrefix(lines.Text(), "\ufeff")); err != nil {
 			return nil, fmt.Errorf("tokens: %s line %d: %w", path, n, err)
 		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("tokens: %s line %d: %w", path, n, err)
 	}
 	if len(s.entries) == 0 {
 		return nil, fmt.Errorf("tokens: %s holds no token", path)

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/matric/matric-events/domain"
@@ -33,7 +34,8 @@ func (d *Dispatcher) claim(ctx context.Context) {
 }
 
 // rooms reserves places at the endpoints that have something due and room for it. Where there is nothing to claim it
-// returns how long until there is, zero for never: whatever else could change that rings.
+// returns how long until there is, zero for never: whatever else could change that rings, as attempts do once they are
+// settled.
 func (d *Dispatcher) rooms(now time.Time) (rooms []webhook.Room, wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -70,6 +72,12 @@ func (d *Dispatcher) claimFor(ctx context.Context, rooms []webhook.Room) {
 	var claimed []webhook.Delivery
 	var next map[domain.UUID]time.Time
 	err := persist(ctx, ctx, d.observer, "claim", func(ctx context.Context) (err error) {
+		select {
+		case d.writing <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for outcomes to be settled: %w", ctx.Err())
+		}
+		defer func() { <-d.writing }()
 		claimed, next, err = d.store.Claim(ctx, d.lease, time.Now(), rooms)
 		return err
 	})

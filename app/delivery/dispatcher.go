@@ -15,6 +15,7 @@ import (
 type Options struct {
 	MaxInFlight int           // attempts under way at once; 512
 	PerEndpoint int           // attempts under way at once to one webhook; 16
+	Ahead       int           // deliveries in flight for each of these; 16, so that a place need not wait for the store
 	Policy      retry.Policy  // between attempts
 	Grace       time.Duration // for attempts under way when the dispatcher is stopped; 10 s
 }
@@ -25,6 +26,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.PerEndpoint <= 0 {
 		o.PerEndpoint = 16
+	}
+	if o.Ahead <= 0 {
+		o.Ahead = 16
 	}
 	if o.Grace <= 0 {
 		o.Grace = 10 * time.Second
@@ -40,6 +44,10 @@ type Dispatcher struct {
 	observer ports.Observer
 	opts     Options
 	lease    domain.UUID
+
+	// writing is full while a claim is made, or while outcomes are settled with all the tries that this takes: a claim
+	// between two tries could take on again what the first has stored, and the second would settle the wrong attempt.
+	writing chan struct{}
 
 	claims chan struct{}  // rings when something may be due, or there may be room for it
 	ends   chan struct{}  // rings when something is to be settled
@@ -61,7 +69,7 @@ type Dispatcher struct {
 func NewDispatcher(hooks *Webhooks, store ports.Deliveries, sender ports.Sender, lease domain.UUID, observer ports.Observer, o Options) *Dispatcher {
 	d := &Dispatcher{
 		hooks: hooks, store: store, sender: sender, observer: observer, opts: o.withDefaults(), lease: lease,
-		claims: make(chan struct{}, 1), ends: make(chan struct{}, 1), over: make(chan struct{}),
+		writing: make(chan struct{}, 1), claims: make(chan struct{}, 1), ends: make(chan struct{}, 1), over: make(chan struct{}),
 		endpoints: map[domain.UUID]*endpoint{},
 	}
 	d.cutoff, d.cut = context.WithCancel(context.Background())

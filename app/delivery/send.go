@@ -64,9 +64,6 @@ func (d *Dispatcher) start(e *endpoint) {
 		d.finish(f)
 		d.list(e)
 		d.pump()
-		if e.wanting(&d.opts) && !e.due.After(f.ended) {
-			ring(d.claims)
-		}
 	})
 }
 

@@ -57,6 +57,8 @@ func (d *Dispatcher) storeEnded(ctx context.Context, batch []*flight) bool {
 		done = append(done, s)
 	}
 	d.hooks.attempted(done)
+	d.writing <- struct{}{}
+	defer func() { <-d.writing }()
 	// What is fenced off is of no interest: in a second try it may be what the first has stored after all.
 	err := persist(ctx, context.WithoutCancel(ctx), d.observer, "settle", func(ctx context.Context) error {
 		return d.hooks.withStates(ctx, done, func(states []webhook.State) error {

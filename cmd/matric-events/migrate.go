@@ -10,13 +10,14 @@ import (
 
 // MigrateCmd shows or changes the version of the database's schema. serve brings it up to date by itself.
 type MigrateCmd struct {
-	Action      string `arg:"" enum:"status,up,down" default:"status" help:"status, up (to the newest) or down (one step)."`
-	DatabaseURL string `default:"sqlite:matric-events.db" env:"MATRIC_DATABASE_URL,DATABASE_URL" help:"sqlite:PATH."`
+	Action        string `arg:"" enum:"status,up,down" default:"status" help:"status, up (to the newest) or down (one step)."`
+	DatabaseURL   string `default:"sqlite:matric-events.db" env:"MATRIC_DATABASE_URL,DATABASE_URL" help:"sqlite:PATH or postgres://…"`
+	SecretKeyFile string `env:"MATRIC_SECRET_KEY_FILE" placeholder:"FILE" help:"Key of the database, as for serve."`
 }
 
 // Run implements the command.
 func (c *MigrateCmd) Run(ctx context.Context, io console) error {
-	db, err := sqlstore.Open(ctx, c.DatabaseURL, nil)
+	db, err := sqlstore.Open(ctx, c.DatabaseURL, &sqlstore.Options{SecretKeyFile: c.SecretKeyFile})
 	if err != nil {
 		return err
 	}
