@@ -59,15 +59,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, publish)
-	rc.Await(t, "complete ledger", func([]harness.Delivery) bool {
-		counts := rc.Counts()
-		for _, id := range promised {
-			if counts[id] == 0 {
-				return false
-			}
-		}
-		return true
-	})
+	awaitAll(t, rc, promised)
 	t.Logf("%d events acknowledged before the disk was full, %d in all", full, len(promised))
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -50,6 +51,15 @@ func (l *ledger) all() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]string(nil), l.promised...)
+}
+
+// awaitAll waits until every promised event has arrived.
+func awaitAll(t *testing.T, rc *harness.Receiver, promised []string) {
+	t.Helper()
+	rc.Await(t, "complete ledger", func([]harness.Delivery) bool {
+		counts := rc.Counts()
+		return !slices.ContainsFunc(promised, func(id string) bool { return counts[id] == 0 })
+	})
 }
 
 // freePort returns a port that was free a moment ago.
@@ -101,15 +111,7 @@ func killAgainAndAgain(t *testing.T, database string) {
 	close(stop)
 	wg.Wait()
 	promised := book.all()
-	rc.Await(t, "complete ledger", func([]harness.Delivery) bool {
-		counts := rc.Counts()
-		for _, id := range promised {
-			if counts[id] == 0 {
-				return false
-			}
-		}
-		return true
-	})
+	awaitAll(t, rc, promised)
 	repeated := 0
 	for _, n := range rc.Counts() {
 		repeated += n - 1

@@ -48,14 +48,6 @@ func TestDatabaseOutage(t *testing.T) {
 	close(stop)
 	producers.Wait()
 	promised := book.all()
-	rc.Await(t, "complete ledger", func([]harness.Delivery) bool {
-		counts := rc.Counts()
-		for _, id := range promised {
-			if counts[id] == 0 {
-				return false
-			}
-		}
-		return true
-	})
+	awaitAll(t, rc, promised)
 	t.Logf("%d events acknowledged, %d attempts received", len(promised), len(rc.Got()))
 }
