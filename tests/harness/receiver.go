@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -34,6 +35,7 @@ type Answer func(w http.ResponseWriter, r *http.Request, nth int)
 
 // NewReceiver starts a receiver on loopback. A nil answer is 204.
 func NewReceiver(t testing.TB, answer Answer) *Receiver {
+	sixteenMegabytes() // so that no answer waits for it
 	rc := &Receiver{arrived: make(chan struct{})}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -139,15 +141,21 @@ func Redirect(to string) Answer {
 // GzipBomb answers 200 with a small body that unpacks to a gigabyte.
 func GzipBomb(w http.ResponseWriter, _ *http.Request, _ int) {
 	w.Header().Set("Content-Encoding", "gzip")
-	z := gzip.NewWriter(w)
-	zeros := make([]byte, 1<<20)
-	for range 1 << 10 {
-		if _, err := z.Write(zeros); err != nil {
-			return
+	for range 64 {
+		if _, err := w.Write(sixteenMegabytes()); err != nil {
+			return // the sender has stopped reading
 		}
 	}
-	_ = z.Close() // the sender has stopped reading
 }
+
+// sixteenMegabytes returns that much nothing, compressed; members of the format may follow each other (RFC 1952, 2.2).
+var sixteenMegabytes = sync.OnceValue(func() []byte {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write(make([]byte, 16<<20)) // to memory
+	_ = z.Close()
+	return packed.Bytes()
+})
 
 // Flaky fails the first n attempts with a status, then succeeds.
 func Flaky(n, code int) Answer {

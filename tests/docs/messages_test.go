@@ -1,0 +1,194 @@
+package docs_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/matric/matric-events/docs"
+)
+
+// messages compares what comes over the wire with asyncapi.yaml, and remembers which of a channel's messages have come.
+type messages struct {
+	doc      document
+	compiler *jsonschema.Compiler
+	schemas  map[string]*jsonschema.Schema // by location
+	seen     map[string]bool               // channel/message
+}
+
+// document is the part of an AsyncAPI document that the tests look at, and of an OpenAPI document what is like it.
+type document struct {
+	Channels   map[string]struct{ Messages map[string]any }
+	Components struct {
+		Messages map[string]struct {
+			Headers  map[string]any
+			Payload  any
+			Examples []struct {
+				Headers map[string]any
+				Payload any
+			}
+		}
+		Schemas map[string]any
+	}
+}
+
+func newMessages(t *testing.T) *messages {
+	t.Helper()
+	doc, resource := parse(t, docs.AsyncAPI)
+	m := &messages{doc: doc, compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}, seen: map[string]bool{}}
+	m.compiler.AssertFormat()
+	if err := m.compiler.AddResource(resourceURL, resource); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+const resourceURL = "https://hub.example/asyncapi.yaml"
+
+// parse reads a description, also as the JSON that it stands for.
+func parse(t *testing.T, source []byte) (doc document, resource any) {
+	t.Helper()
+	var raw any
+	if err := yaml.Unmarshal(source, &raw); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if resource, err = jsonschema.UnmarshalJSON(bytes.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	return doc, resource
+}
+
+// validate compares a value with the schema at a place of the document.
+func (m *messages) validate(place string, value any) error {
+	schema := m.schemas[place]
+	if schema == nil {
+		var err error
+		if schema, err = m.compiler.Compile(resourceURL + "#/" + place); err != nil {
+			return err
+		}
+		m.schemas[place] = schema
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	plain, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(plain)
+}
+
+// received checks a message of a channel, which its type names, and returns the name.
+func (m *messages) received(t *testing.T, channel string, payload []byte) (name string) {
+	t.Helper()
+	var typ struct{ Type string }
+	if err := json.Unmarshal(payload, &typ); err != nil {
+		t.Fatalf("%s: %v in %s", channel, err, payload)
+	}
+	// events and notices are named by their type, replies by it in lower case
+	name = typ.Type
+	if name != "" {
+		name = strings.ToUpper(name[:1]) + name[1:]
+	}
+	m.known(t, channel, name)
+	if err := m.validate("components/messages/"+name+"/payload", json.RawMessage(payload)); err != nil {
+		t.Errorf("%s: %s: %v", channel, payload, err)
+	}
+	return name
+}
+
+// known fails for a message that the channel does not have.
+func (m *messages) known(t *testing.T, channel, name string) {
+	t.Helper()
+	if _, ok := m.doc.Channels[channel].Messages[name]; !ok {
+		t.Fatalf("%s: the document has no message %q", channel, name)
+	}
+	m.seen[channel+"/"+name] = true
+}
+
+// delivered checks what a webhook's receiver got.
+func (m *messages) delivered(t *testing.T, header http.Header, body []byte) {
+	t.Helper()
+	m.known(t, "deliveries", "Delivery")
+	got := map[string]any{}
+	for name := range m.doc.Components.Schemas["DeliveryHeaders"].(map[string]any)["properties"].(map[string]any) {
+		if values := header.Values(name); len(values) == 1 {
+			got[name] = values[0]
+		}
+	}
+	if err := m.validate("components/messages/Delivery/headers", got); err != nil {
+		t.Errorf("headers %v: %v", header, err)
+	}
+	if err := m.validate("components/messages/Delivery/payload", json.RawMessage(body)); err != nil {
+		t.Errorf("delivery %s: %v", body, err)
+	}
+}
+
+// complete fails for messages of a channel that have not come.
+func (m *messages) complete(t *testing.T, channel string) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.doc.Channels[channel].Messages)) {
+		if !m.seen[channel+"/"+name] {
+			t.Errorf("%s: %s was never seen", channel, name)
+		}
+	}
+}
+
+func TestMessageExamples(t *testing.T) {
+	m := newMessages(t)
+	for name, message := range m.doc.Components.Messages {
+		if len(message.Examples) == 0 {
+			t.Errorf("%s has no example", name)
+		}
+		for _, ex := range message.Examples {
+			if err := m.validate("components/messages/"+name+"/payload", ex.Payload); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if message.Headers == nil {
+				continue
+			}
+			if err := m.validate("components/messages/"+name+"/headers", ex.Headers); err != nil {
+				t.Errorf("%s: headers: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestDescriptionsAgree wants the schemas that both descriptions have to be the same in both.
+func TestDescriptionsAgree(t *testing.T) {
+	open, _ := parse(t, docs.OpenAPI)
+	async, _ := parse(t, docs.AsyncAPI)
+	shared := 0
+	for name, schema := range async.Components.Schemas {
+		other, ok := open.Components.Schemas[name]
+		if !ok || name == "Event" { // whose discriminator only OpenAPI can tell in this way
+			continue
+		}
+		shared++
+		if diff := cmp.Diff(other, schema); diff != "" {
+			t.Errorf("%s: -openapi +asyncapi:\n%s", name, diff)
+		}
+	}
+	if shared < 7 {
+		t.Errorf("%d schemas in common; want at least the seven events", shared)
+	}
+}
