@@ -58,7 +58,7 @@ type api struct {
 
 // New returns the handler of the whole interface.
 func New(s Services, o Options) http.Handler {
-	a := &api{Services: s, opts: o, router: httprouter.New(), health: readiness{check: s.Ready}}
+	a := &api{Services: s, opts: o, router: httprouter.New(), health: readiness{check: s.Ready, turn: make(chan struct{}, 1)}}
 	a.router.RedirectTrailingSlash, a.router.RedirectFixedPath = false, false
 	a.router.HandleOPTIONS = false
 	a.router.NotFound = a.plain(func(http.ResponseWriter, *http.Request) error {
@@ -116,15 +116,20 @@ type action func(w http.ResponseWriter, r *http.Request) error
 // plain turns an action into a handler.
 func (a *api) plain(f action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := f(w, r); err != nil && web.Problem(w, err) {
+		if err := f(w, r); err != nil && web.Problem(w, err) && r.Context().Err() == nil { // else the client has gone
 			a.opts.Fault(r, err)
 		}
 	}
 }
 
-// on routes a method of a path, for callers who are who they say they are.
+// on routes a method of a path, for callers who are who they say they are. What changes something, a web page of a foreign
+// origin may not ask for: not all such requests have a body whose type would make the browser ask first.
 func (a *api) on(method, path string, f action) {
+	safe := method == http.MethodGet || method == http.MethodHead
 	a.router.Handler(method, path, a.plain(func(w http.ResponseWriter, r *http.Request) error {
+		if !safe && !a.opts.Origins.Allow(r) {
+			return &web.StatusError{Status: http.StatusForbidden, Detail: "pages of this origin may not do that; see --allowed-origins"}
+		}
 		if err := checkQuery(r); err != nil {
 			return err
 		}
@@ -198,6 +203,9 @@ func (a *api) recovering(next http.Handler) http.Handler {
 				panic(v) // how a handler asks net/http to cut the connection
 			default:
 				a.opts.Fault(r, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+				if w.Header().Get("Content-Type") != "" {
+					panic(http.ErrAbortHandler) // an answer has begun: what is cut off must not look complete
+				}
 				web.Problem(w, errors.New("panic"))
 			}
 		}()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/matric/matric-events/adapters/internal/web"
@@ -95,15 +94,15 @@ const (
 type readiness struct {
 	check func(ctx context.Context) error
 
-	mu sync.Mutex // guards all below; held while checking
-	at time.Time
-	is error
+	turn chan struct{} // full while somebody checks; guards all below
+	at   time.Time
+	is   error
 }
 
 // get returns the result, and whether it was checked for this caller.
 func (h *readiness) get() (checked bool, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.turn <- struct{}{}
+	defer func() { <-h.turn }()
 	if h.at.IsZero() || time.Since(h.at) > readyAge {
 		ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 		defer cancel()
