@@ -41,11 +41,7 @@ func (a *api) connections(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (a *api) kick(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) kick(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	if err := a.Registry.Kick(id); err != nil {
 		return err
 	}

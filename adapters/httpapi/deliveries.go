@@ -9,11 +9,7 @@ import (
 	"github.com/matric/matric-events/domain/webhook"
 )
 
-func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	p, err := paging(r)
 	if err != nil {
 		return err
@@ -42,11 +38,7 @@ func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) getDelivery(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) getDelivery(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	d, attempts, err := a.Deliveries.Delivery(r.Context(), id)
 	if err != nil {
 		return err
@@ -57,11 +49,7 @@ func (a *api) getDelivery(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) redeliver(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) redeliver(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	d, err := a.Deliveries.Redeliver(r.Context(), id)
 	if err != nil {
 		return err
@@ -75,11 +63,7 @@ type redelivered struct {
 	Redelivered int `json:"redelivered"`
 }
 
-func (a *api) redeliverAll(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) redeliverAll(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	data, err := optionalBody(w, r)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -92,18 +91,17 @@ func (a *api) createJob(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) getJob(w http.ResponseWriter, r *http.Request) error {
-	return a.withJob(w, r, a.Jobs.Job)
+func (a *api) getJob(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
+	job, err := a.Jobs.Job(r.Context(), id)
+	return answerJob(w, &job, err)
 }
 
-func (a *api) cancelJob(w http.ResponseWriter, r *http.Request) error {
-	return a.withJob(w, r, func(ctx context.Context, id domain.UUID) (domain.Job, error) {
-		job, err := a.Jobs.Cancel(ctx, id)
-		if errors.Is(err, domain.ErrConflict) {
-			err = &web.StatusError{Status: http.StatusConflict, Detail: "the job has finished"}
-		}
-		return job, err
-	})
+func (a *api) cancelJob(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
+	job, err := a.Jobs.Cancel(r.Context(), id)
+	if errors.Is(err, domain.ErrConflict) {
+		err = &web.StatusError{Status: http.StatusConflict, Detail: "the job has finished"}
+	}
+	return answerJob(w, &job, err)
 }
 
 func (a *api) listJobs(w http.ResponseWriter, r *http.Request) error {
@@ -148,16 +146,10 @@ func orEmpty(list []string) []string {
 	return list
 }
 
-// withJob answers with the job that f returns for the identifier in the path.
-func (a *api) withJob(w http.ResponseWriter, r *http.Request, f func(context.Context, domain.UUID) (domain.Job, error)) error {
-	id, err := pathID(r)
+func answerJob(w http.ResponseWriter, job *domain.Job, err error) error {
 	if err != nil {
 		return err
 	}
-	job, err := f(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	web.JSON(w, http.StatusOK, viewJob(&job))
+	web.JSON(w, http.StatusOK, viewJob(job))
 	return nil
 }

@@ -51,11 +51,7 @@ func (a *api) createNote(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) updateNote(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) updateNote(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	var in noteInput
 	if err := decode(w, r, &in); err != nil {
 		return err
@@ -68,11 +64,7 @@ func (a *api) updateNote(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) deleteNote(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) deleteNote(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	if err := a.Notes.Delete(r.Context(), id); err != nil {
 		return err
 	}
@@ -80,11 +72,7 @@ func (a *api) deleteNote(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) getNote(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) getNote(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	note, err := a.Notes.Note(r.Context(), id)
 	if err != nil {
 		return err

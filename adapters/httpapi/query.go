@@ -28,14 +28,15 @@ func queryText(r *http.Request, name string) (string, error) {
 	return s, nil
 }
 
-// pathID returns the identifier in the path.
-func pathID(r *http.Request) (domain.UUID, error) {
-	s := httprouter.ParamsFromContext(r.Context()).ByName("id")
-	id, err := domain.ParseUUID(s)
-	if err != nil {
-		return id, domain.Invalid("id", "is not a UUID")
+// byID is an action on what the path names.
+func byID(f func(w http.ResponseWriter, r *http.Request, id domain.UUID) error) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id, err := domain.ParseUUID(httprouter.ParamsFromContext(r.Context()).ByName("id"))
+		if err != nil {
+			return domain.Invalid("id", "is not a UUID")
+		}
+		return f(w, r, id)
 	}
-	return id, nil
 }
 
 // queryID returns an identifier in the query; zero when there is none.

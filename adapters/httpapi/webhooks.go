@@ -76,11 +76,7 @@ func (a *api) createWebhook(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) getWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) getWebhook(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	hook, err := a.Webhooks.Webhook(id)
 	if err != nil {
 		return err
@@ -89,11 +85,7 @@ func (a *api) getWebhook(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) updateWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) updateWebhook(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	data, err := body(w, r)
 	if err != nil {
 		return err
@@ -110,11 +102,7 @@ func (a *api) updateWebhook(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) deleteWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) deleteWebhook(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	if err := a.Webhooks.Delete(r.Context(), id); err != nil {
 		return err
 	}
@@ -122,11 +110,7 @@ func (a *api) deleteWebhook(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) rotateSecret(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) rotateSecret(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	data, err := optionalBody(w, r)
 	if err != nil {
 		return err
@@ -143,11 +127,7 @@ func (a *api) rotateSecret(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) testWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
-	if err != nil {
-		return err
-	}
+func (a *api) testWebhook(w http.ResponseWriter, r *http.Request, id domain.UUID) error {
 	d, err := a.Deliveries.Test(r.Context(), id)
 	if err != nil {
 		return err
