@@ -70,6 +70,7 @@ func (n *Note) Event(op Operation) NoteUpdated {
 type NoteQuery struct {
 	Search string // words that must all occur in title, content or tags; empty for a plain list
 	Tag    string
+	Links  UUID // notes whose content links to this one by its title, as found by their last analysis; zero for any
 	Before UUID // notes created before this one; zero for the newest
 	Limit  int
 }

@@ -9,7 +9,10 @@
 //
 // Driven ports are implemented by adapters and called by app:
 //
-//	Notes, Outbox, Probe      adapters/sqlstore
+//	Notes, Outbox, Probe      adapters/sqlstore; adapters/memory for tests
+//	Webhooks, Deliveries,     adapters/sqlstore; adapters/memory for tests
+//	DeliveryLog
+//	Sender                    adapters/webhook
 //	JobQueue, JobCounter      adapters/jobs
 //	Authenticator             adapters/tokens
 //	Observer                  adapters/telemetry

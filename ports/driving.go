@@ -59,7 +59,7 @@ type Notice struct {
 // A Subscriber delivers events by calling handle for each, in order, one at a time. It reconnects by itself and resumes
 // after the last event handled: no event twice, none missing without a Notice. It returns nil when ctx ends, the error of
 // handle as soon as there is one, and an error of its own only when going on is pointless (refused credentials or
-// filter). Checked by contract.Subscriber.
+// filter). Checked by the tests of adapters/client, its one implementation.
 type Subscriber interface {
 	Subscribe(ctx context.Context, s Subscription, handle func(Message) error) error
 }

@@ -28,12 +28,12 @@ type Deliveries interface {
 	Record(ctx context.Context, lease domain.UUID, ds []webhook.Delivery) (left []domain.UUID, err error)
 	// Claim puts pending deliveries that are due in flight under the lease, the longest due first, for each webhook as many
 	// as it has room for, and returns them as they are in flight. What a call that failed has put in flight nevertheless, the
-	// next call gives back first. next holds, for each webhook asked for that has pending
-	// deliveries left, when the first of them is due. Its cost does not grow with the number of deliveries that wait.
+	// next call gives back first. next holds, for each webhook asked for that has pending deliveries left, when the first of
+	// them is due. Its cost does not grow with the number of deliveries that wait.
 	Claim(ctx context.Context, lease domain.UUID, now time.Time, rooms []webhook.Room) (claimed []webhook.Delivery, next map[domain.UUID]time.Time, err error)
 	// Settle stores what became of deliveries in flight, their attempts, and the webhooks' states, all or none; of a state the
-	// health, and that an active webhook has become gone. Of a
-	// delivery that is not in flight under the lease any more nothing is stored, and its ID is returned.
+	// health, and that an active webhook has become gone. Of a delivery that is not in flight under the lease any more
+	// nothing is stored, and its ID is returned.
 	Settle(ctx context.Context, lease domain.UUID, done []webhook.Settled, states []webhook.State) (fenced []domain.UUID, err error)
 	// TakeOver puts deliveries that are in flight under any other lease back to pending, due at now, their attempts
 	// uncounted, and returns for each webhook that has pending deliveries when the first is due.
@@ -59,7 +59,7 @@ type DeliveryLog interface {
 
 // A Sender makes one delivery attempt and reports what happened. It does not retry, and it never blocks past its own
 // timeout or the end of ctx, whatever the receiver does; an attempt cut off by ctx is ClassInterrupted. Safe for
-// concurrent use. Checked by contract.Sender.
+// concurrent use. Checked by the tests of adapters/webhook, its one implementation.
 type Sender interface {
 	Send(ctx context.Context, r webhook.Request) webhook.Outcome
 }

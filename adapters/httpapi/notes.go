@@ -93,6 +93,9 @@ func (a *api) listNotes(w http.ResponseWriter, r *http.Request) error {
 	if q.Tag, err = queryText(r, "tag"); err != nil {
 		return err
 	}
+	if q.Links, err = queryID(r, "links_to"); err != nil {
+		return err
+	}
 	notes, err := a.Notes.Notes(r.Context(), q)
 	if err != nil {
 		return p.found(err)

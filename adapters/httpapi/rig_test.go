@@ -78,6 +78,7 @@ type rig struct {
 	handler  http.Handler
 	services httpapi.Services
 	store    *memory.Store
+	hooks    *memory.WebhookStore
 	log      *eventlog.Log
 	receiver *receiver
 	registry *app.Registry
@@ -90,7 +91,7 @@ type rig struct {
 // open returns a rig whose services and options edit may change.
 func open(t testing.TB, edit func(*httpapi.Services, *httpapi.Options)) *rig {
 	t.Helper()
-	r := &rig{store: memory.New(newID), log: eventlog.New(newID(), eventlog.Options{}), receiver: &receiver{}}
+	r := &rig{store: memory.New(newID), hooks: memory.NewWebhookStore(), log: eventlog.New(newID(), eventlog.Options{}), receiver: &receiver{}}
 	r.receiver.status.Store(http.StatusOK)
 	monitor := app.NewQueueMonitor(r.log, newID, quiet{}, 0)
 	bridge := app.NewBridge(r.log, newID, monitor, app.BridgeOptions{})
@@ -116,7 +117,7 @@ func open(t testing.TB, edit func(*httpapi.Services, *httpapi.Options)) *rig {
 // openWebhooks runs the delivery to webhooks until the test ends.
 func (r *rig) openWebhooks(t testing.TB) {
 	t.Helper()
-	store := memory.NewWebhookStore()
+	store := r.hooks
 	hooks, err := delivery.Load(t.Context(), store, newID)
 	if err != nil {
 		t.Fatal(err)

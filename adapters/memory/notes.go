@@ -114,11 +114,18 @@ func (n *Notes) Notes(_ context.Context, q domain.NoteQuery) ([]domain.Note, err
 		if len(found) >= q.Limit {
 			break
 		}
-		if search.matches(r.index) && (q.Tag == "" || slices.Contains(r.note.Tags, q.Tag)) {
+		if search.matches(r.index) && (q.Tag == "" || slices.Contains(r.note.Tags, q.Tag)) && (q.Links.IsZero() || n.s.linksTo(r, q.Links)) {
 			found = append(found, clone(r.note))
 		}
 	}
 	return found, nil
+}
+
+// linksTo reports whether a note links to another one by its title. The caller holds s.mu.
+func (s *Store) linksTo(r *noteRow, target domain.UUID) bool {
+	at := s.find(target)
+	return at >= 0 && s.notes[at] != r && s.notes[at].note.Title != "" &&
+		slices.Contains(r.links, domain.Link{Title: s.notes[at].note.Title})
 }
 
 // Analyze stores the result of a job and returns the note if clients are to be told that it changed.

@@ -150,19 +150,8 @@ func (n *Notes) list(ctx context.Context, q domain.NoteQuery) ([]domain.Note, er
 	if q.Tag != "" {
 		where, args = append(where, noteHasTag), append(args, q.Tag)
 	}
+	if !q.Links.IsZero() {
+		where, args = append(where, noteLinksTo), append(args, q.Links.String())
+	}
 	return n.db.selectNotes(ctx, strings.Join(where, " AND "), append(args, max(q.Limit, 0)))
-}
-
-// Backlinks returns the notes that link to the title of a note, newest first, at most limit.
-func (n *Notes) Backlinks(ctx context.Context, id domain.UUID, limit int) ([]domain.Note, error) {
-	if err := n.db.HostsNotes(); err != nil {
-		return nil, err
-	}
-	notes, err := n.db.selectNotes(ctx, `seq IN (
-		SELECT l.note FROM note AS target JOIN note_link AS l ON l.title = target.title AND l.title <> ''
-		WHERE target.id = ? AND l.note <> target.seq)`, []any{id.String(), max(limit, 0)})
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: list backlinks of note %s: %w", id, err)
-	}
-	return notes, nil
 }

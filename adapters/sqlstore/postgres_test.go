@@ -181,7 +181,6 @@ func TestPostgresHostsNoNotes(t *testing.T) {
 		},
 		"Note":          func() error { _, err := notes.Note(ctx, testID(1)); return err },
 		"Notes":         func() error { _, err := notes.Notes(ctx, domain.NoteQuery{Limit: 1}); return err },
-		"Backlinks":     func() error { _, err := notes.Backlinks(ctx, testID(1), 1); return err },
 		"ApplyAnalysis": func() error { _, err := db.ApplyAnalysis(ctx, nil, domain.Analysis{}); return err },
 		"AppendOutbox":  func() error { return db.AppendOutbox(ctx, nil, KindNote, "{}") },
 		"Pending":       func() error { _, err := outbox.Pending(ctx, 1); return err },

@@ -18,6 +18,9 @@ const (
 	noteMatches = `seq IN (SELECT rowid FROM note_index WHERE note_index MATCH ?)`
 
 	noteHasTag = `EXISTS (SELECT 1 FROM json_each(note.tags) WHERE value = ?)`
+	// noteLinksTo is true of notes that link to the title of another one.
+	noteLinksTo = `seq IN (SELECT l.note FROM note AS target JOIN note_link AS l ON l.title = target.title AND l.title <> ''
+		WHERE target.id = ? AND l.note <> target.seq)`
 )
 
 // searchTerm puts what a user typed in the language of FTS5: every word must occur, the last one may be the beginning of

@@ -100,7 +100,6 @@ func TestClosed(t *testing.T) {
 		"Note":            func() error { _, err := notes.Note(ctx, domain.UUID{1}); return err },
 		"Notes":           func() error { _, err := notes.Notes(ctx, domain.NoteQuery{Limit: 1}); return err },
 		"Notes, page":     func() error { _, err := notes.Notes(ctx, domain.NoteQuery{Before: domain.UUID{1}}); return err },
-		"Backlinks":       func() error { _, err := notes.Backlinks(ctx, domain.UUID{1}, 1); return err },
 		"Pending":         func() error { _, err := outbox.Pending(ctx, 1); return err },
 		"Remove":          func() error { return outbox.Remove(ctx, 1) },
 		"WriteCanary":     func() error { return outbox.WriteCanary(ctx, domain.UUID{1}) },

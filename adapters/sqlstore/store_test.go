@@ -221,50 +221,6 @@ func TestReadersAndWritersDoNotMeet(t *testing.T) {
 	wg.Wait()
 }
 
-func TestBacklinks(t *testing.T) {
-	db := open(t, temp(t))
-	notes := db.Notes(enqueue)
-	for n := range 4 {
-		id, change := write(n, domain.Created)
-		if err := notes.Write(t.Context(), id, change); err != nil {
-			t.Fatal(err)
-		}
-		links := []domain.Link{{Title: "Title 0"}, {URL: "https://example.com/"}}
-		if n == 1 {
-			links = links[1:]
-		}
-		inTx(t, db, func(tx *sql.Tx) error {
-			_, err := db.ApplyAnalysis(t.Context(), tx, domain.Analysis{NoteID: id, Revision: 1, Links: &links})
-			return err
-		})
-	}
-	for _, c := range []struct {
-		why    string
-		target int
-		want   string
-	}{
-		{"the notes that name its title, but itself", 0, "[3 2]"},
-		{"nobody names it", 1, "[]"},
-		{"no such note", 9, "[]"},
-	} {
-		got, err := notes.Backlinks(t.Context(), noteID(c.target), 10)
-		ids := []int{}
-		for _, n := range got {
-			ids = append(ids, int(n.ID[15]))
-		}
-		if err != nil || fmt.Sprint(ids) != c.want {
-			t.Errorf("%s: Backlinks(%d) = %v, %v; want %s", c.why, c.target, ids, err, c.want)
-		}
-	}
-	_, change := write(2, domain.Deleted)
-	if err := notes.Write(t.Context(), noteID(2), change); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := notes.Backlinks(t.Context(), noteID(0), 10); err != nil || len(got) != 1 {
-		t.Errorf("after a deletion: %d backlinks, %v; want 1", len(got), err)
-	}
-}
-
 func TestDeletedNoteLeavesNothing(t *testing.T) {
 	db := open(t, temp(t))
 	id, create := write(1, domain.Created)

@@ -45,6 +45,7 @@ func Notes(t *testing.T, open func(t *testing.T) NotesFixture) {
 		{"a page begins after the note named, also when it was changed", notesPages},
 		{"a page after an unknown note is not found", notesUnknownPage},
 		{"a tag selects the notes that have it", notesTag},
+		{"backlinks select the notes that name a note's title, but itself", notesBacklinks},
 		{"all words of a search must occur in title, content or tags", notesSearch},
 		{"the index follows the analysis, for it is a job's work", notesIndex},
 		{"whatever is searched for is no syntax error", notesHostileSearch},

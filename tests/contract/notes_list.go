@@ -74,6 +74,35 @@ func notesTag(t *testing.T, f NotesFixture) {
 	}
 }
 
+func notesBacklinks(t *testing.T, f NotesFixture) {
+	notes := samples(4)
+	f.create(t, notes...)
+	for n, links := range [][]domain.Link{
+		{{Title: notes[0].Title}, {Title: notes[3].Title}},
+		{{URL: "https://example.com/"}},
+		{{Title: notes[0].Title}, {URL: notes[0].Title}},
+		{{Title: notes[0].Title}},
+	} {
+		f.Analyze(t, domain.Analysis{NoteID: id(n), Revision: notes[n].Revision, Links: &links})
+	}
+	for _, c := range []struct {
+		why  string
+		q    domain.NoteQuery
+		want []int
+	}{
+		{"newest first, without the note itself", domain.NoteQuery{Links: id(0), Limit: 9}, []int{3, 2}},
+		{"one page", domain.NoteQuery{Links: id(0), Limit: 1}, []int{3}},
+		{"the next page", domain.NoteQuery{Links: id(0), Before: id(3), Limit: 9}, []int{2}},
+		{"another note", domain.NoteQuery{Links: id(3), Limit: 9}, []int{0}},
+		{"nobody names it", domain.NoteQuery{Links: id(1), Limit: 9}, []int{}},
+		{"no such note", domain.NoteQuery{Links: id(99), Limit: 9}, []int{}},
+	} {
+		if d := cmp.Diff(c.want, f.list(t, c.q)); d != "" {
+			t.Errorf("%s: Notes(%+v) (-want +got):\n%s", c.why, c.q, d)
+		}
+	}
+}
+
 func notesSearch(t *testing.T, f NotesFixture) {
 	notes := samples(4)
 	notes[0].Title, notes[0].Content, notes[0].Tags = "Café crème", "A recipe with sugar", []string{"kitchen"}

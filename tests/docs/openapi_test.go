@@ -142,7 +142,12 @@ func callNotes(c *client) {
 
 func callJobs(c *client) {
 	note := c.call(201, "POST", "/api/v1/notes", `{"title":"Long","content":"`+strings.Repeat("many words in a row ", 45000)+`"}`)
-	job := c.call(200, "GET", "/api/v1/jobs?note_id="+note.ID(), "").list(c.t)[0]["id"].(string)
+	for range 20 { // work for a while, behind which the job to be canceled waits
+		c.call(201, "POST", "/api/v1/jobs", `{"job_type":"NoteAnalysis","note_id":"`+note.ID()+`","priority":1}`)
+	}
+	last := c.call(201, "POST", "/api/v1/jobs", `{"job_type":"NoteAnalysis","note_id":"`+note.ID()+`","priority":4}`)
+	job := last.ID()
+	c.call(200, "GET", "/api/v1/jobs?note_id="+note.ID(), "")
 	c.call(200, "POST", "/api/v1/jobs/"+job+"/cancel", "")
 	c.call(409, "POST", "/api/v1/jobs/"+job+"/cancel", "")
 	c.call(200, "GET", "/api/v1/jobs/"+job, "")

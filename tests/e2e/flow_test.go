@@ -121,18 +121,24 @@ func ids(events []harness.Event) (ids []string) {
 
 func TestCancelAJob(t *testing.T) {
 	s := harness.Serve(t)
-	stream := s.Events("?types=job", "")
-	s.Call(201, "POST", "/api/v1/notes", `{"title":"Long","content":"`+strings.Repeat("many words in a row ", 45000)+`"}`)
-	first, _ := stream.Next()
-	job := first.Data["job_id"].(string)
+	note := s.Call(201, "POST", "/api/v1/notes", `{"title":"Long","content":"`+strings.Repeat("many words in a row ", 45000)+`"}`)["id"]
+	order := func(priority int) string {
+		body := fmt.Sprintf(`{"job_type":"NoteAnalysis","note_id":%q,"priority":%d}`, note, priority)
+		return s.Call(201, "POST", "/api/v1/jobs", body)["id"].(string)
+	}
+	for range 20 { // work for a while, behind which the job to be canceled waits
+		order(1)
+	}
+	job := order(4)
+	stream := s.Events("?job_id="+job, "")
 	canceled := s.Call(200, "POST", "/api/v1/jobs/"+job+"/cancel", "")
 	seen := stream.Until(harness.Named("JobFailed"))
 	last := seen[len(seen)-1]
 	if last.Data["error"] != "canceled" || last.Data["will_retry"] != false {
 		t.Errorf("after a cancel: %s", last.Raw)
 	}
-	if canceled["id"] != job {
-		t.Errorf("cancel = %v; want the job", canceled)
+	if canceled["id"] != job || canceled["state"] != "canceled" {
+		t.Errorf("cancel = %v; want the job, canceled", canceled)
 	}
 	if status, body := s.Do("POST", "/api/v1/jobs/"+job+"/cancel", ""); status != 409 {
 		t.Errorf("cancel again = %d %s; want 409", status, body)
