@@ -165,7 +165,10 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 			if err := h.store.Check(ctx); err != nil {
 				return fmt.Errorf("store: %w", err)
 			}
-			return h.bridge.Pass(ctx)
+			if err := h.bridge.Pass(ctx); err != nil {
+				return fmt.Errorf("hub: %w", err)
+			}
+			return nil
 		}
 		return nil
 	}
