@@ -1,6 +1,6 @@
 // Package memory implements ports.Notes, ports.JobQueue, ports.JobCounter, ports.Outbox and ports.Probe, and the three
-// ports of the webhooks' storage, in memory, for tests of what stands on them: it keeps the promises of the ports, which the suites of tests/contract check, in far less
-// time than a database.
+// ports of the webhooks' storage, in memory, for tests of what stands on them: it keeps the promises of the ports, which
+// the suites of tests/contract check, in far less time than a database.
 //
 // One mutex is the transaction: what one change of a note or of a job stores becomes visible together. Nothing survives
 // the process. A search knows the accents of ISO 8859-1 only, and looks at every note.
