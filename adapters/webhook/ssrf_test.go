@@ -10,7 +10,8 @@ import (
 	dw "github.com/matric/matric-events/domain/webhook"
 )
 
-const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+// ok says that the connection ends, as it does: otherwise the next attempt may find one that is about to.
+const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 // hosts are ways to write an address of this machine or of a metadata service.
 var hosts = []string{
