@@ -51,24 +51,24 @@ func (a Analyst) Run(ctx context.Context, job domain.Job, report func(percent in
 	if len(steps) == 0 {
 		return nil, fmt.Errorf("no worker for %s", job.Type)
 	}
-	size, done, last := max(1, len(note.Content)), 0, 0
-	for _, s := range steps {
+	size, last := max(1, len(note.Content)), 0
+	for i, s := range steps {
+		seen := 0
 		for text := range domain.Chunks(note.Content) {
-			if err := ctx.Err(); err != nil {
+			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
 			s.chunk(text)
-			done += len(text)
-			if percent := 100 * done / (size * len(steps)); percent >= last+progressStep && done < size*len(steps) && done%size != 0 {
+			seen += len(text)
+			if percent := 100 * (i*size + seen) / (len(steps) * size); seen < size && percent >= last+progressStep {
 				last = percent
 				if err := report(percent, "analyzing"); err != nil {
 					return nil, err
 				}
 			}
 		}
-		done = max(done, size) // an empty note
-		last = 100 * done / (size * len(steps))
-		if err := report(min(last, 100), s.found()); err != nil {
+		last = 100 * (i + 1) / len(steps)
+		if err := report(last, s.found()); err != nil {
 			return nil, err
 		}
 	}
