@@ -62,7 +62,8 @@ func TestAnalyst(t *testing.T) {
 		reports []report
 	}{
 		{
-			domain.JobNoteAnalysis, domain.Analysis{Links: &links, SuggestedTags: &tags, Index: true},
+			domain.JobNoteAnalysis,
+			domain.Analysis{Links: &links, SuggestedTags: &tags, Index: true},
 			[]report{{33, "links found: 2"}, {66, "words to index: 3"}, {100, "tags suggested: 1"}},
 		},
 		{domain.JobLinkExtraction, domain.Analysis{Links: &links}, []report{{100, "links found: 2"}}},
