@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/app/delivery"
 	"github.com/matric/matric-events/app/eventlog"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
@@ -21,6 +22,7 @@ type Sources struct {
 	Log      *eventlog.Log
 	Registry *app.Registry
 	Queue    ports.JobCounter
+	Webhooks interface{ Stats() delivery.Stats }
 }
 
 // NewRegistry returns a registry with the metrics of the Go runtime, the process and the build.
@@ -47,6 +49,8 @@ var (
 	connections = prometheus.NewDesc("matric_connections", "Open connections.", []string{"transport"}, nil)
 	lag         = prometheus.NewDesc("matric_connection_lag_max_events", "Events that the slowest connection has yet to pass.", nil, nil)
 	jobs        = prometheus.NewDesc("matric_queue_jobs", "Jobs that are not finished.", []string{"state"}, nil)
+	deliveries  = prometheus.NewDesc("matric_webhook_deliveries_in_flight", "Deliveries in flight, by what they wait for.", []string{"stage"}, nil)
+	endpoints   = prometheus.NewDesc("matric_webhook_endpoints", "Endpoints that have deliveries pending, or whose last attempt failed.", []string{"state"}, nil)
 )
 
 // reader reads the sources at each scrape.
@@ -54,7 +58,7 @@ type reader struct{ Sources }
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{published, logEvents, logBytes, logAge, unstored, connections, lag, jobs} {
+	for _, d := range []*prometheus.Desc{published, logEvents, logBytes, logAge, unstored, connections, lag, jobs, deliveries, endpoints} {
 		ch <- d
 	}
 }
@@ -95,5 +99,13 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 			gauge(jobs, float64(q.Running), "running")
 			gauge(jobs, float64(q.Pending), "pending")
 		}
+	}
+	if r.Webhooks != nil {
+		s := r.Webhooks.Stats()
+		gauge(deliveries, float64(s.Waiting), "place")
+		gauge(deliveries, float64(s.Sending), "answer")
+		gauge(deliveries, float64(s.Unsettled), "store")
+		gauge(endpoints, float64(s.Pending), "pending")
+		gauge(endpoints, float64(s.Failing), "failing")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/app/delivery"
 	"github.com/matric/matric-events/app/eventlog"
 	"github.com/matric/matric-events/domain"
 )
@@ -86,6 +87,12 @@ func (m member) Describe() domain.Connection { return m.Connection }
 func (member) Announce(time.Duration)        {}
 func (member) Close(app.CloseReason)         {}
 
+type dispatcher struct{}
+
+func (dispatcher) Stats() delivery.Stats {
+	return delivery.Stats{Sending: 5, Waiting: 6, Unsettled: 7, Pending: 8, Failing: 9}
+}
+
 func TestMetricsReadTheirSources(t *testing.T) {
 	reg := NewRegistry("dev")
 	log := eventlog.New(id(1), eventlog.Options{})
@@ -99,12 +106,15 @@ func TestMetricsReadTheirSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	place.Occupy(member{domain.Connection{ID: id(3), Transport: "websocket", Lag: 4}})
-	metrics := scrape(t, reg, Sources{Log: log, Registry: connections, Queue: counter{}})
+	metrics := scrape(t, reg, Sources{Log: log, Registry: connections, Queue: counter{}, Webhooks: dispatcher{}})
 	for _, want := range []string{
 		`matric_events_published_total{type="QueueStatus"} 1`, `matric_events_published_total{type="NoteUpdated"} 0`,
 		"matric_log_events 1", "matric_log_oldest_age_seconds", "matric_log_unstored_events 0",
 		`matric_connections{transport="websocket"} 1`, `matric_connections{transport="poll"} 0`, "matric_connection_lag_max_events 4",
 		`matric_queue_jobs{state="running"} 2`, `matric_queue_jobs{state="pending"} 3`,
+		`matric_webhook_deliveries_in_flight{stage="place"} 6`, `matric_webhook_deliveries_in_flight{stage="answer"} 5`,
+		`matric_webhook_deliveries_in_flight{stage="store"} 7`, `matric_webhook_endpoints{state="pending"} 8`,
+		`matric_webhook_endpoints{state="failing"} 9`,
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s in the metrics:\n%s", want, metrics)

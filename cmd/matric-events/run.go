@@ -86,8 +86,7 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	services := httpapi.Services{
 		Publisher: h.bridge, Queue: h.monitor, Registry: h.registry, Auth: auth,
 		WebSocket: http.HandlerFunc(h.engine.ServeWebSocket), Events: http.HandlerFunc(h.engine.ServeEvents),
-		Poll:    http.HandlerFunc(h.engine.ServePoll),
-		Metrics: telemetry.Handler(metrics, telemetry.Sources{Log: h.events, Registry: h.registry, Queue: h.monitor}),
+		Poll: http.HandlerFunc(h.engine.ServePoll),
 	}
 	options := httpapi.Options{
 		RequireAuth: s.RequireAuth, Origins: origins, Version: release, Commit: commit,
@@ -95,9 +94,13 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 			h.log.Error().Str("method", r.Method).Str("path", r.URL.Path).Err(err).Msg("request failed")
 		},
 	}
-	if err := h.openWebhooks(ctx, &services, &options); err != nil {
+	dispatcher, err := h.openWebhooks(ctx, &services, &options)
+	if err != nil {
 		return nil, err
 	}
+	services.Metrics = telemetry.Handler(metrics, telemetry.Sources{
+		Log: h.events, Registry: h.registry, Queue: h.monitor, Webhooks: dispatcher,
+	})
 	if err := h.openSources(ctx, &services); err != nil {
 		return nil, err
 	}
@@ -124,15 +127,15 @@ func (h *hub) openCore(origins httpapi.Origins) {
 }
 
 // openWebhooks adds the delivery to webhooks.
-func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, options *httpapi.Options) error {
+func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, options *httpapi.Options) (*delivery.Dispatcher, error) {
 	s := h.settings
 	ranges, err := webhook.ParseRanges(s.WebhookAllowCIDR...)
 	if err != nil {
-		return fmt.Errorf("--webhook-allow-cidr: %w", err)
+		return nil, fmt.Errorf("--webhook-allow-cidr: %w", err)
 	}
 	policy := retry.Policy{Initial: s.WebhookRetryInitial, Max: s.WebhookRetryMax}
 	if err := policy.Validate(); err != nil {
-		return fmt.Errorf("--webhook-retry-initial, --webhook-retry-max: %w", err)
+		return nil, fmt.Errorf("--webhook-retry-initial, --webhook-retry-max: %w", err)
 	}
 	h.sender = webhook.New(&webhook.Options{
 		Timeout: s.WebhookTimeout, AllowCIDR: ranges, IdlePerEndpoint: s.WebhookPerEndpoint,
@@ -140,7 +143,7 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 	})
 	known, err := delivery.Load(ctx, h.store.Webhooks(), newID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h.monitor.Listened(func() bool { return known.Wanted().Has(domain.TypeQueueStatus) })
 	store := h.store.Deliveries()
@@ -152,7 +155,7 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 	h.delivering = append(h.delivering, dispatcher.Run, delivery.NewJanitor(store, h.observer, delivery.Retention{}).Run)
 	services.Webhooks, services.Deliveries = known, delivery.NewDesk(known, store, dispatcher, newID)
 	options.WebhookRules = hooks.Rules{AllowHTTP: s.WebhookAllowHTTP, Blocked: h.sender.Guard().Blocked}
-	return nil
+	return dispatcher, nil
 }
 
 // openSources adds what brings events from the database: the outbox, and the built-in notes and jobs.

@@ -59,16 +59,6 @@ func (a Activation) Reason() string {
 	return ""
 }
 
-// ParseActivation is the inverse of is_active and disabled_reason.
-func ParseActivation(active bool, reason string) (Activation, bool) {
-	for _, a := range []Activation{Active, Paused, Gone} {
-		if (a == Active) == active && a.Reason() == reason {
-			return a, true
-		}
-	}
-	return Active, false
-}
-
 // Health is what the webhook's attempts so far tell of its receiver.
 type Health struct {
 	LastTriggeredAt time.Time // when the latest attempt started; zero before the first
