@@ -82,13 +82,14 @@ func BenchmarkRender(b *testing.B) {
 	for n := range 16 {
 		r.publish(progress(n))
 	}
-	s := &shard{engine: r.engine}
+	entries, buf := make([]domain.Entry, 0, readEntries), run{}
 	for name, f := range map[string]format{"websocket": websocket, "sse": chunked} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if batch := s.render(f, 0, &domain.Filter{}); batch.events != 16 {
-					b.Fatalf("%+v", batch)
+				var w window
+				if w, buf = render(r.log, f, 0, &domain.Filter{}, entries, run{buf.bytes[:0], buf.marks[:0]}); len(w.marks) != 16 {
+					b.Fatalf("%+v", w)
 				}
 			}
 		})

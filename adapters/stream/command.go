@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/gobwas/ws"
+
 	"github.com/matric/matric-events/domain"
 )
 
@@ -43,6 +45,33 @@ const (
 	codeTooLarge      = "too_large"
 )
 
+// receive answers one message or control frame of the client.
+func (c *conn) receive(op ws.OpCode, payload []byte) error {
+	switch op {
+	case ws.OpText:
+		c.command(payload)
+	case ws.OpPing:
+		c.send(controlFrame(ws.NewPongFrame(payload)))
+	case ws.OpClose:
+		code, err := peerClose(payload)
+		if err != nil {
+			return err
+		}
+		c.answered = true
+		if !c.closing {
+			c.close(code, "")
+			c.reason = "peer " + c.reason
+		}
+		return errClosing
+	}
+	if c.counting {
+		return errHold
+	}
+	return nil
+}
+
+var errClosing = errors.New("stream: the peer closes")
+
 // command acts on a text message. Text that is neither an object nor the word refresh is ignored, as older clients send
 // such things.
 func (c *conn) command(text []byte) {
@@ -69,9 +98,7 @@ func (c *conn) command(text []byte) {
 	case "subscribe":
 		c.subscribe(&cmd, id)
 	case "unsubscribe":
-		c.mu.Lock()
-		c.following = false
-		c.mu.Unlock()
+		c.following.Store(false)
 		c.respond(reply{Type: "unsubscribed", ID: id})
 	default:
 		c.respond(reply{Type: "error", ID: id, Code: codeUnknownType, Message: "type must be ping, refresh, subscribe or unsubscribe"})
@@ -80,20 +107,25 @@ func (c *conn) command(text []byte) {
 
 // respond sends replies to a client that has shown that it speaks JSON.
 func (c *conn) respond(replies ...reply) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.modern = true
 	for _, r := range replies {
 		c.send(textFrame(marshal(r)))
 	}
 }
 
-// refresh sends the asker alone a fresh QueueStatus.
+// refresh sends the asker alone a fresh QueueStatus. Counting may take time, which the loop has not: what the client sends
+// next waits until it is done.
 func (c *conn) refresh() {
-	frame := c.format.snapshot(c.engine.snapshot(context.Background()))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.send(frame)
+	e := c.shard.engine
+	c.counting = true
+	e.crew.Go(func() {
+		frame := c.format.snapshot(e.snapshot(context.Background()))
+		c.shard.tell(c, func() {
+			c.counting = false
+			c.send(frame)
+			c.shard.take(c, nil)
+		})
+	})
 }
 
 // subscribe replaces the filter. The reply, the replay and what follows are one sequence, for they are queued and the
@@ -112,18 +144,16 @@ func (c *conn) subscribe(cmd *command, id json.RawMessage) {
 	if filter.Types != 0 {
 		view.Types = filter.Types.Names()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.modern = true
-	c.send(textFrame(marshal(reply{Type: "subscribed", ID: id, Filter: view})))
-	if !c.following {
-		c.cursor = c.engine.feed.Head()
+	c.respond(reply{Type: "subscribed", ID: id, Filter: view})
+	head := c.shard.engine.feed.Head()
+	if !c.following.Load() {
+		c.advance(head)
 	}
-	c.filter, c.following = filter, true
+	c.refilter(filter)
+	c.following.Store(true)
 	if last != "" {
-		c.resume(last)
+		c.send(c.resume(last, head))
 	}
-	c.shard.call(c)
 }
 
 func (cmd *command) filter() (domain.Filter, error) {

@@ -1,9 +1,7 @@
 package stream
 
 import (
-	"context"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,112 +24,130 @@ const (
 	maxOwn     = 64 << 10        // bytes of replies that wait for a client before its further requests wait too
 )
 
-// conn is one subscriber. A writer loop writes for it; for WebSocket a goroutine reads from it.
+// conn is one subscriber. What changes belongs to its shard's loop, which alone may touch it; what others may look at
+// meanwhile is atomic. What a delivery touches stands first.
 type conn struct {
+	link      link
+	view      *view                 // the events that it gets; nil if its filter looks at more than types, and before it has joined
+	cursor    atomic.Uint64         // sequence number of the last entry that the client has, is being sent, or does not want
+	delivered atomic.Uint64         // events
+	last      domain.UUID           // the last event delivered
+	wrote     time.Duration         // when something was sent last
+	filter    atomic.Pointer[scope] // what the client wants
+	own       []byte                // for this client alone, to go out before further events
+	rest      []byte                // of what the socket has taken a part of; goes out before anything else
+	timer     timer
+
+	format    format
+	following atomic.Bool // gets events
+	modern    bool        // may be told notices
+	skip      bool        // goes on after having been lapped
+	joined    bool        // among its shard's connections
+	waiting   bool        // among those of its shard that are behind
+	parked    bool        // the socket takes no more for now
+	counting  bool        // what the client sends waits for a snapshot
+	held      bool        // not read from until it is no longer choked
+	deaf      bool        // what the client sends is dropped
+	closing   bool        // nothing follows own
+	answered  bool        // the peer has sent its close frame, or cannot
+	lingers   bool        // all is sent; only the peer's close frame is waited for
+	ended     bool
+
+	slot     int // among the shard's connections
+	queued   int // bytes in the kernel when it was parked, or looked at last
+	decoder  decoder
+	heard    time.Duration // when the peer sent something last
+	pinged   time.Duration
+	stalled  time.Duration // since when the socket has taken nothing
+	deadline time.Duration // of the close grace
+	reason   string        // why it closes, for operators
+
 	id     domain.UUID
-	format format
 	remote string
 	user   string
 	since  time.Time
-	link   link
 	place  *app.Place
-	engine *Engine
 	shard  *shard
-	fresh  bool          // not among the shard's connections yet; the loop's own
-	called bool          // among those that the loop will look at soon; guarded by the shard's mutex
-	gone   chan struct{} // closed once the connection has ended
-	heard  atomic.Int64  // when the peer last sent something, in Unix nanoseconds
+}
 
-	mu        sync.Mutex // guards all below; nobody blocks while holding it
-	flushed   sync.Cond  // own was taken, a write is over, or the connection has ended
-	filter    domain.Filter
-	following bool       // gets events
-	cursor    domain.Seq // the last entry that the client has seen or does not want
-	last      domain.UUID
-	delivered uint64
-	own       []byte // bytes for this client alone, to go out before further events
-	modern    bool   // may be told notices
-	skip      bool   // goes on after having been lapped
-	busy      bool   // parked: its own goroutine is writing
-	closing   bool   // nothing follows own
-	answered  bool   // the peer has sent its close frame, or cannot
-	lingers   bool   // all is sent; only the peer's close frame is waited for
-	ended     bool
-	deadline  time.Time // of the close grace
-	wrote     time.Time
-	pinged    time.Time
-	reason    string // why it closes, for operators
+// scope is a filter in force. It is replaced as a whole.
+type scope struct{ domain.Filter }
+
+var everything scope
+
+func newScope(f domain.Filter) *scope {
+	if f.Types == 0 && f.ByTypeOnly() {
+		return &everything // what most want
+	}
+	return &scope{f}
+}
+
+// opening is what a client asks for when it connects.
+type opening struct {
+	format       format
+	filter       domain.Filter
+	modern, skip bool
+	lastEventID  string
+	remote, user string
+}
+
+// wantsStatus reports whether the client is to get a QueueStatus first.
+func (o *opening) wantsStatus() bool {
+	return o.filter.Types == 0 || o.filter.Types.Has(domain.TypeQueueStatus)
 }
 
 // Describe implements app.Member.
 func (c *conn) Describe() domain.Connection {
-	head := c.engine.feed.Head()
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	d := domain.Connection{
 		ID: c.id, Transport: c.format.transport(), Remote: c.remote, User: c.user, Since: c.since,
-		Filter: c.filter, Delivered: c.delivered,
+		Filter: c.filter.Load().Filter, Delivered: c.delivered.Load(),
 	}
-	if c.following && head > c.cursor {
-		d.Lag = uint64(head - c.cursor)
+	if head, at := c.shard.engine.feed.Head(), c.at(); c.following.Load() && head > at {
+		d.Lag = uint64(head - at)
 	}
 	return d
 }
 
 // Announce implements app.Member.
 func (c *conn) Announce(in time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.format&websocket == 0:
-		c.send(c.format.chunk(retryField(in)))
-	case c.modern:
-		c.send(c.format.notice("draining", draining{Type: "Draining", Reconnect: in.Milliseconds()}))
-	}
+	c.shard.tell(c, func() {
+		switch {
+		case c.format&websocket == 0:
+			c.send(c.format.chunk(retryField(in)))
+		case c.modern:
+			c.send(c.format.notice("draining", draining{Type: "Draining", Reconnect: in.Milliseconds()}))
+		}
+	})
 }
 
 // Close implements app.Member.
 func (c *conn) Close(why app.CloseReason) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if why == app.CloseShutdown {
-		c.close(statusRestart, "server is restarting")
-	} else {
-		c.close(statusPolicy, "closed by an operator")
-	}
+	c.shard.tell(c, func() {
+		if why == app.CloseShutdown {
+			c.close(statusRestart, "server is restarting")
+		} else {
+			c.close(statusPolicy, "closed by an operator")
+		}
+	})
 }
 
-// start enters the connection and sends what comes first. Then it lets events follow, from behind the last one that the
-// client has seen.
-func (c *conn) start(ctx context.Context, lastEventID string) {
-	c.place.Occupy(c)
-	c.mu.Lock()
-	c.shard.call(c) // what is queued already need not wait for the counts
-	c.mu.Unlock()
-	var status []byte
-	if c.filter.Types == 0 || c.filter.Types.Has(domain.TypeQueueStatus) {
-		status = c.format.snapshot(c.engine.snapshot(ctx))
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.send(status)
-	c.following = true
-	if lastEventID != "" {
-		c.resume(lastEventID)
-	}
-}
+// All below is called by the loop.
 
-// send queues bytes for this client alone. The caller holds c.mu.
+// at is the place in the log that the connection has reached.
+func (c *conn) at() domain.Seq         { return domain.Seq(c.cursor.Load()) }
+func (c *conn) advance(seq domain.Seq) { c.cursor.Store(uint64(seq)) }
+
+// send queues bytes for this client alone.
 func (c *conn) send(b []byte) {
-	if c.closing || c.ended {
-		return
+	if !c.closing {
+		c.own = append(c.own, b...)
 	}
-	c.own = append(c.own, b...)
-	c.shard.call(c)
 }
 
-// close ends the connection in good order: a close frame or the end of the chunked body is the last thing sent. The
-// caller holds c.mu.
+// choked reports whether the client is not to be read from.
+func (c *conn) choked() bool { return c.counting || c.parked && len(c.own)+len(c.rest) > maxOwn }
+
+// close ends the connection in good order: a close frame or the end of the chunked body is the last thing sent.
 func (c *conn) close(code ws.StatusCode, reason string) {
 	if c.closing || c.ended {
 		return
@@ -145,11 +161,27 @@ func (c *conn) close(code ws.StatusCode, reason string) {
 	c.closing = true
 	c.reason = strconv.Itoa(int(code))
 	c.answered = c.answered || c.format&websocket == 0
-	c.deadline = time.Now().Add(c.engine.opts.WriteTimeout + closeGrace)
-	c.shard.call(c)
+	c.expireBy(c.shard.now + c.shard.engine.opts.WriteTimeout + closeGrace)
 }
 
-// lapped tells the client that it was too slow for the log. The caller holds c.mu.
+// expireBy sets the time at which a closing connection is cut.
+func (c *conn) expireBy(deadline time.Duration) {
+	c.deadline = deadline
+	c.shard.wheel.set(c, deadline)
+}
+
+// settle ends a closing connection, all of whose bytes are sent, once the peer has nothing to add.
+func (c *conn) settle() {
+	switch {
+	case c.answered:
+		c.end(c.reason)
+	case !c.lingers:
+		c.lingers = true
+		c.expireBy(c.shard.now + closeGrace)
+	}
+}
+
+// lapped tells the client that it was too slow for the log.
 func (c *conn) lapped(missed uint64) {
 	if c.format&websocket != 0 && !c.skip {
 		var last string
@@ -160,45 +192,94 @@ func (c *conn) lapped(missed uint64) {
 		return
 	}
 	if c.modern {
-		c.own = append(c.own, c.format.notice("events.lagged", eventsLagged{Type: "EventsLagged", Dropped: missed})...)
+		c.send(c.format.notice("events.lagged", eventsLagged{Type: "EventsLagged", Dropped: missed}))
 	}
 }
 
-// push writes on for a connection whose socket was full, until it has taken everything.
-func (c *conn) push(rest []byte) {
-	const piece = 16 << 10 // what must get through within one write timeout
-	var err error
-	for len(rest) > 0 && err == nil {
-		n := min(piece, len(rest))
-		err = c.link.write(rest[:n], c.engine.opts.WriteTimeout)
-		rest = rest[n:]
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.busy = false
-	c.wrote = time.Now()
-	if err != nil {
-		c.end("write: " + err.Error())
-	}
-	c.flushed.Broadcast()
-	c.shard.call(c)
-}
-
-// settle ends a closing connection once everything is sent and the peer has nothing to add. The caller holds c.mu.
-func (c *conn) settle() {
-	if !c.closing {
+// lost ends a connection whose peer sends nothing any more.
+func (c *conn) lost() {
+	if c.deaf && c.closing { // it has said goodbye, or was told to go: what is left to send may still arrive
+		c.answered = true
 		return
 	}
-	if c.answered {
-		c.end(c.reason)
-		return
+	c.end("connection lost")
+}
+
+// resume moves the cursor to behind the event that the client saw last. When that cannot be, the client goes on from where
+// otherwise says, and is to be sent the notice of what happened.
+func (c *conn) resume(lastEventID string, otherwise domain.Seq) (notice []byte) {
+	id, err := domain.ParseUUID(lastEventID)
+	place := c.shard.engine.feed.Locate(id) // what is no identifier is as unknown as the zero one
+	if err == nil && place.Standing == domain.StandingKept {
+		c.advance(place.Seq)
+		c.last = id
+		return nil
 	}
-	if !c.lingers {
-		c.lingers, c.deadline = true, time.Now().Add(closeGrace)
+	c.advance(otherwise)
+	if !c.modern {
+		return nil
+	}
+	const longest = 64 // of an identifier that is none
+	required := resyncRequired{Type: "ResyncRequired", Reason: place.Standing.String(), Last: lastEventID[:min(len(lastEventID), longest)]}
+	if !place.Oldest.IsZero() {
+		required.Oldest = place.Oldest.String()
+	}
+	return c.format.notice("resync_required", required)
+}
+
+// refilter replaces what the client wants.
+func (c *conn) refilter(f domain.Filter) {
+	c.filter.Store(newScope(f))
+	c.shard.assign(c)
+}
+
+// expire does what time calls for.
+func (c *conn) expire() {
+	now, o := c.shard.now, &c.shard.engine.opts
+	switch {
+	case c.closing:
+		if now >= c.deadline {
+			c.end(c.reason)
+		}
+	case c.parked && now-c.stalled >= o.WriteTimeout:
+		if left := c.link.queued(); left < 0 || left >= c.queued {
+			c.end("write: the client takes nothing")
+			return
+		} else {
+			c.queued, c.stalled = left, now // it takes something, however slowly
+		}
+	case c.format&websocket == 0:
+		if !c.parked && now-c.wrote >= o.Keepalive {
+			c.send(c.format.chunk([]byte(": keepalive\n\n")))
+		}
+	case now-c.heard >= o.IdleTimeout:
+		c.close(statusIdle, "idle")
+	case now-c.pinged >= o.Heartbeat:
+		c.pinged = now
+		c.send(controlFrame(ws.NewPingFrame(nil)))
 	}
 }
 
-// end frees the connection. The caller holds c.mu.
+// due returns when expire is to be called next.
+func (c *conn) due() time.Duration {
+	o := &c.shard.engine.opts
+	switch {
+	case c.closing:
+		return c.deadline
+	case c.format&websocket != 0:
+		at := min(c.pinged+o.Heartbeat, c.heard+o.IdleTimeout)
+		if c.parked {
+			at = min(at, c.stalled+o.WriteTimeout)
+		}
+		return at
+	case c.parked:
+		return c.stalled + o.WriteTimeout
+	default:
+		return c.wrote + o.Keepalive
+	}
+}
+
+// end frees the connection.
 func (c *conn) end(reason string) {
 	if c.ended {
 		return
@@ -207,39 +288,11 @@ func (c *conn) end(reason string) {
 	if c.closing {
 		reason = c.reason
 	}
-	c.reason = reason
-	c.flushed.Broadcast()
-	close(c.gone)
-	go func() { // closing may block, leaving wants c.mu
-		defer c.engine.crew.Done()
-		c.link.close()
-		c.place.Leave(reason)
-	}()
-}
-
-// expire does what time calls for, and reports whether the connection is still there.
-func (c *conn) expire(now time.Time, o *Options) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.ended:
-		return false
-	case c.closing:
-		if now.After(c.deadline) {
-			c.end(c.reason)
-			return false
-		}
-	case c.format&websocket == 0:
-		if !c.busy && now.Sub(c.wrote) >= o.Keepalive {
-			c.send(c.format.chunk([]byte(": keepalive\n\n")))
-		}
-	case now.UnixNano()-c.heard.Load() >= int64(o.IdleTimeout):
-		c.close(statusIdle, "idle")
-	case now.Sub(c.pinged) >= o.Heartbeat:
-		c.pinged = now
-		c.send(controlFrame(ws.NewPingFrame(nil)))
-	}
-	return true
+	c.shard.leave(c)
+	c.own, c.rest, c.decoder = nil, nil, decoder{}
+	c.link.close()
+	c.place.Leave(reason)
+	c.shard.engine.crew.Done()
 }
 
 func retryField(d time.Duration) []byte {

@@ -1,7 +1,9 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -20,27 +22,35 @@ func (e *protocolError) Error() string { return e.reason }
 
 func violation(code ws.StatusCode, reason string) error { return &protocolError{code, reason} }
 
+// errHold is what a handler returns that has taken a message but cannot take more for now.
+var errHold = errors.New("stream: the next message has to wait")
+
 // decoder takes a client's bytes as they come and gives its messages and control frames as they are complete. It does no
 // I/O and holds no memory between frames.
 type decoder struct {
-	pending  []byte // the start of a frame that is not complete yet
+	pending  []byte // the start of a frame that is not complete yet, or what has to wait
 	message  []byte // fragments so far
 	valid    int    // how much of message is known to be UTF-8
 	fragment bool   // within a fragmented message
 }
 
 // push calls handle for every frame or message that the bytes complete: OpText with a whole message, OpPing, OpPong and
-// OpClose with their payload, which is only valid during the call. It returns the first error, a *protocolError when the
-// client is to blame. After an error the decoder must not be used again.
+// OpClose with their payload, which is only valid during the call. It writes to p. After errHold, push goes on where it
+// stopped. Any other error is the last one, a *protocolError when the client is to blame, and the decoder must not be used
+// again.
 func (d *decoder) push(p []byte, handle func(op ws.OpCode, payload []byte) error) error {
-	d.pending = append(d.pending, p...)
-	rest := d.pending
-	for {
+	buffered := len(d.pending) > 0
+	if buffered {
+		d.pending = append(d.pending, p...)
+		p = d.pending
+	}
+	var held error
+	for rest := p; ; p = rest {
 		h, size, err := parseHeader(rest)
 		if err != nil {
 			return err
 		}
-		if size == 0 {
+		if size == 0 || held != nil {
 			break
 		}
 		if err := d.admit(h); err != nil {
@@ -52,19 +62,20 @@ func (d *decoder) push(p []byte, handle func(op ws.OpCode, payload []byte) error
 		}
 		payload := rest[size:end]
 		ws.Cipher(payload, h.Mask, 0)
-		if err := d.frame(h, payload, handle); err != nil {
-			return err
+		if held = d.frame(h, payload, handle); held != nil && !errors.Is(held, errHold) {
+			return held
 		}
 		rest = rest[end:]
 	}
-	switch len(rest) {
-	case 0:
+	switch {
+	case len(p) == 0:
 		d.pending = nil
-	case len(d.pending): // nothing was complete; moving it over itself for every piece would be quadratic
-	default:
-		d.pending = append(d.pending[:0], rest...)
+	case !buffered:
+		d.pending = bytes.Clone(p)
+	case len(p) < len(d.pending): // else nothing was complete; moving it over itself for every piece would be quadratic
+		d.pending = append(d.pending[:0], p...)
 	}
-	return nil
+	return held
 }
 
 // parseHeader reads a frame header (RFC 6455 section 5.2). size is 0 while it is incomplete.

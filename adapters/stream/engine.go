@@ -2,7 +2,8 @@ package stream
 
 import (
 	"context"
-	"net/http"
+	"math/rand/v2"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type Options struct {
 	Keepalive    time.Duration // between event-stream comments while nothing else is sent; 15 s
 	Origins      web.Origins   // pages that may open a WebSocket
 	Loops        int           // writer loops; one for each processor
+	Goroutines   bool          // give each connection a goroutine, as where there is no poller
 	// NewID makes the identifiers of connections. It is required.
 	NewID func() domain.UUID
 }
@@ -61,6 +63,8 @@ type Engine struct {
 	registry  *app.Registry
 	snapshots Snapshots
 	opts      Options
+	epoch     time.Time
+	library   library
 	shards    []*shard
 	joined    atomic.Uint64
 
@@ -71,9 +75,12 @@ type Engine struct {
 
 // New returns an engine that reads from the feed and enters its connections in the registry.
 func New(feed Log, registry *app.Registry, snapshots Snapshots, o Options) *Engine {
-	e := &Engine{feed: feed, registry: registry, snapshots: snapshots, opts: o.withDefaults()}
+	e := &Engine{
+		feed: feed, registry: registry, snapshots: snapshots, opts: o.withDefaults(), epoch: time.Now(),
+		library: library{tracks: map[trackKey]*track{}},
+	}
 	for range e.opts.Loops {
-		e.shards = append(e.shards, &shard{engine: e, wake: make(chan struct{}, 1), batches: map[batchKey]batch{}})
+		e.shards = append(e.shards, newShard(e))
 	}
 	return e
 }
@@ -81,9 +88,18 @@ func New(feed Log, registry *app.Registry, snapshots Snapshots, o Options) *Engi
 // Run delivers until ctx ends, then cuts the connections that are left. To end them in good order, drain the registry
 // first.
 func (e *Engine) Run(ctx context.Context) error {
+	if err := e.openPollers(); err != nil {
+		return err
+	}
 	var loops sync.WaitGroup
 	for _, s := range e.shards {
-		loops.Go(func() { s.run(ctx) })
+		loops.Go(func() {
+			s.run(ctx)
+			s.poller.close()
+		})
+		if s.poller != nil {
+			loops.Go(s.poller.watch)
+		}
 	}
 	for seen := domain.Seq(0); ctx.Err() == nil && e.feed.Wait(ctx, seen) == nil; {
 		seen = e.feed.Head()
@@ -99,12 +115,72 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
+func (e *Engine) openPollers() (err error) {
+	if e.opts.Goroutines {
+		return nil
+	}
+	for _, s := range e.shards {
+		if s.poller, err = newPoller(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clock returns the time since the engine was made.
+func (e *Engine) clock() time.Duration { return time.Since(e.epoch) }
+
+// adopt returns the link for a connection that the engine has to itself from now on.
+func (e *Engine) adopt(nc net.Conn) link {
+	if tcp, ok := nc.(*net.TCPConn); ok && !e.opts.Goroutines {
+		if s := newSocket(tcp, e.opts.IdleTimeout); s != nil {
+			return s
+		}
+	}
+	return newNetLink(nc)
+}
+
+// connect sets a connection going that stands at a place in the log. hello goes out at once, before anything else; sent is
+// what the client has sent already.
+func (e *Engine) connect(ctx context.Context, l link, place *app.Place, at domain.Seq, o *opening, hello, sent []byte) *conn {
+	c := e.newConn(l, place, at, o)
+	if n, err := l.tryWrite(hello); err == nil {
+		hello = hello[n:]
+	}
+	c.own = hello
+	var notice []byte
+	if o.lastEventID != "" {
+		notice = c.resume(o.lastEventID, at)
+	}
+	if o.wantsStatus() {
+		c.send(o.format.snapshot(e.snapshot(ctx)))
+	}
+	c.send(notice)
+	if !c.shard.post(func() { c.shard.join(c, sent) }) {
+		c.end("server stopped") // nobody else knows of it
+	}
+	return c
+}
+
+func (e *Engine) newConn(l link, place *app.Place, at domain.Seq, o *opening) *conn {
+	now := e.clock()
+	c := &conn{
+		id: e.opts.NewID(), link: l, place: place, shard: e.next(), format: o.format, modern: o.modern, skip: o.skip,
+		remote: o.remote, user: o.user, since: time.Now(), wrote: now, heard: now,
+		pinged: now - rand.N(e.opts.Heartbeat/2+1), // a crowd that came at once is not to be pinged at once
+	}
+	c.advance(at)
+	c.filter.Store(newScope(o.filter))
+	e.crew.Add(1)
+	return c
+}
+
 // admit finds a place for a connection. Its handler belongs to the crew until it calls e.crew.Done.
-func (e *Engine) admit(transport string, r *http.Request) (*app.Place, error) {
+func (e *Engine) admit(transport, ip string) (*app.Place, error) {
 	if !e.enlist() {
 		return nil, &app.Refusal{Reason: "draining", RetryAfter: time.Second}
 	}
-	place, err := e.registry.Admit(transport, web.RemoteIP(r))
+	place, err := e.registry.Admit(transport, ip)
 	if err != nil {
 		e.crew.Done()
 	}
@@ -125,7 +201,7 @@ func (e *Engine) next() *shard { return e.shards[e.joined.Add(1)%uint64(len(e.sh
 
 // tick is how often deadlines are looked at: often enough to keep the shortest one within a quarter.
 func (o *Options) tick() time.Duration {
-	return max(10*time.Millisecond, min(time.Second, o.Heartbeat/4, o.IdleTimeout/4, o.Keepalive/4))
+	return max(10*time.Millisecond, min(time.Second, o.Heartbeat/4, o.IdleTimeout/4, o.Keepalive/4, o.WriteTimeout/4))
 }
 
 // snapshot returns the QueueStatus of this moment; of an earlier one when the store does not answer in time.

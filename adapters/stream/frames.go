@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/json"
+	"math/bits"
 	"strconv"
 
 	"github.com/gobwas/ws"
@@ -25,17 +26,45 @@ func (f format) transport() string {
 	return "sse"
 }
 
-// appendEntry appends one event of the log.
-func (f format) appendEntry(dst []byte, e *domain.Entry) []byte {
+// size returns how many bytes appendEntry appends.
+func (f format) size(e *domain.Entry) int {
+	n := len(e.JSON)
 	if f&websocket != 0 {
-		return append(appendTextHeader(dst, len(e.JSON)), e.JSON...)
+		return textHeaderSize(n) + n
 	}
+	n = f.fieldsSize(e)
+	if f&chunked != 0 {
+		n += chunkFraming(n)
+	}
+	return n
+}
+
+// appendEntry appends one event of the log. In chunked formats it is a chunk of its own, so that any run of events is a run
+// of chunks.
+func (f format) appendEntry(dst []byte, e *domain.Entry) []byte {
+	switch {
+	case f&websocket != 0:
+		return append(appendTextHeader(dst, len(e.JSON)), e.JSON...)
+	case f&chunked != 0:
+		dst = appendChunkSize(dst, f.fieldsSize(e))
+		return append(f.appendFields(dst, e), "\r\n"...)
+	}
+	return f.appendFields(dst, e)
+}
+
+// appendFields appends an event as event-stream fields (WHATWG HTML section 9.2.5).
+func (f format) appendFields(dst []byte, e *domain.Entry) []byte {
 	dst = f.appendName(dst, e.Type)
 	dst = append(dst, "id: "...)
 	dst, _ = e.ID.AppendText(dst) // never fails
 	dst = append(dst, "\ndata: "...)
 	dst = append(dst, e.JSON...)
 	return append(dst, "\n\n"...)
+}
+
+func (f format) fieldsSize(e *domain.Entry) int {
+	const idLen = 36
+	return len("event: \nid: \ndata: \n\n") + len(f.name(e.Type)) + idLen + len(e.JSON)
 }
 
 // snapshot returns the bytes of an event that is not in the log and no place to resume from.
@@ -48,13 +77,16 @@ func (f format) snapshot(e domain.Event) []byte {
 }
 
 func (f format) appendName(dst []byte, t domain.Type) []byte {
-	name := t.String()
-	if f&dotted != 0 {
-		name = t.Dotted()
-	}
 	dst = append(dst, "event: "...)
-	dst = append(dst, name...)
+	dst = append(dst, f.name(t)...)
 	return append(dst, '\n')
+}
+
+func (f format) name(t domain.Type) string {
+	if f&dotted != 0 {
+		return t.Dotted()
+	}
+	return t.String()
 }
 
 // notice returns the bytes of an object that is no event.
@@ -71,27 +103,32 @@ func (f format) chunk(text []byte) []byte {
 	if f&chunked == 0 {
 		return text
 	}
-	return f.seal(append(make([]byte, chunkHeadroom, chunkHeadroom+len(text)+2), text...))
+	dst := appendChunkSize(make([]byte, 0, len(text)+chunkFraming(len(text))), len(text))
+	return append(append(dst, text...), "\r\n"...)
 }
 
-// chunkHeadroom is the room that the size line of a chunk takes at most.
-const chunkHeadroom = 10
-
-// seal finishes bytes that were appended behind headroom: in chunked formats it puts the size line before them and the
-// line end behind, elsewhere it drops the headroom.
-func (f format) seal(b []byte) []byte {
-	if f&chunked == 0 || len(b) == chunkHeadroom {
-		return b[chunkHeadroom:]
-	}
-	var line [chunkHeadroom]byte
-	size := append(strconv.AppendUint(line[:0], uint64(len(b)-chunkHeadroom), 16), "\r\n"...)
-	start := chunkHeadroom - len(size)
-	copy(b[start:], size)
-	return append(b, "\r\n"...)[start:]
+// appendChunkSize appends the first line of a chunk (RFC 9112 section 7.1).
+func appendChunkSize(dst []byte, size int) []byte {
+	return append(strconv.AppendUint(dst, uint64(size), 16), "\r\n"...)
 }
+
+// chunkFraming returns how many bytes a chunk of the size takes beside its text.
+func chunkFraming(size int) int { return (bits.Len(uint(size))+3)/4 + len("\r\n\r\n") }
 
 func textFrame(payload []byte) []byte {
 	return append(appendTextHeader(make([]byte, 0, len(payload)+ws.MaxHeaderSize), len(payload)), payload...)
+}
+
+// textHeaderSize returns how many bytes appendTextHeader appends.
+func textHeaderSize(size int) int {
+	switch {
+	case size < 126:
+		return 2
+	case size <= 0xFFFF:
+		return 4
+	default:
+		return 10
+	}
 }
 
 // appendTextHeader appends the header of an unmasked, unfragmented text frame (RFC 6455 section 5.2).

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -9,29 +10,114 @@ import (
 	"time"
 )
 
-// link is what a connection is written to, by one goroutine at a time. close may come at any time, and ends a write.
+// link is a connection's way to its peer. There are two kinds: a socket on the poller, and, for everything else, one that
+// goroutines of its own wait on. Its shard's loop calls it, and is called back by it: shard.take with what the peer sends,
+// shard.cease when it sends no more, shard.writable.
 type link interface {
-	// tryWrite writes what the socket takes at once, never blocks, and returns how much that was.
+	// attach begins to bring the loop what the peer sends, and when more can be written.
+	attach(c *conn) error
+	// tryWrite writes what the peer's side takes at once, never blocks, and returns how much that was. When that is not
+	// all, the loop parks the connection until shard.writable.
 	tryWrite(b []byte) (int, error)
-	// write writes all of b, or returns an error when it takes longer than the timeout.
-	write(b []byte, timeout time.Duration) error
+	// push is told what tryWrite has left. True means that it goes on writing that, and shard.writable follows when it is
+	// out; false, that it will call shard.writable when more can be written.
+	push(c *conn, rest []byte) bool
+	// queued returns how many bytes the kernel holds that the peer has yet to take, -1 if that is not known and push has a
+	// deadline of its own.
+	queued() int
+	// resume goes on bringing what the peer sends, which stops when the connection is held.
+	resume(c *conn)
+	// close frees the connection, and may be the only call.
 	close()
 }
 
-// netLink is a hijacked connection. Plain TCP is written to directly; anything else, such as TLS, only by write.
+// patienceBytes is what must get through within one write timeout.
+const patienceBytes = 16 << 10
+
+// pieces writes all of b, or returns an error when a piece takes longer than the timeout.
+func pieces(b []byte, write func(b []byte) error) (err error) {
+	for len(b) > 0 && err == nil {
+		n := min(patienceBytes, len(b))
+		err = write(b[:n])
+		b = b[n:]
+	}
+	return err
+}
+
+// pushed tells the loop that a goroutine has written what was left, or could not.
+func pushed(c *conn, err error) {
+	c.shard.post(func() {
+		if err != nil && !c.ended {
+			c.end("write: " + err.Error())
+		}
+		c.shard.writable(c)
+	})
+}
+
+// netLink is a connection with a goroutine that reads, and another one while its socket is full. Plain TCP is written to
+// directly; anything else, such as TLS, only by that goroutine.
 type netLink struct {
 	net.Conn
-	socket *socket // nil when there is none to write to directly
+	direct   *directWriter // nil when it cannot be
+	consumed chan struct{} // holds a token when what was read has been taken
 }
 
-func newNetLink(nc net.Conn) *netLink { return &netLink{nc, newSocket(nc)} }
+func newNetLink(nc net.Conn) *netLink {
+	return &netLink{nc, newDirectWriter(nc), make(chan struct{}, 1)}
+}
+
+func (l *netLink) attach(c *conn) error {
+	c.shard.engine.crew.Go(func() { l.read(c) })
+	return nil
+}
+
+// read brings the loop what the peer sends. Its stack is what an idle connection costs most: keep it shallow.
+func (l *netLink) read(c *conn) {
+	buf := make([]byte, 512)
+	for {
+		n, err := l.Read(buf)
+		if n > 0 {
+			taken := c.shard.post(func() {
+				c.shard.take(c, buf[:n])
+				if !c.held || c.ended {
+					l.resume(c)
+				}
+			})
+			if !taken {
+				return
+			}
+			<-l.consumed
+		}
+		if err != nil {
+			c.shard.post(func() { c.shard.cease(c) })
+			return
+		}
+	}
+}
+
+func (l *netLink) resume(*conn) {
+	select {
+	case l.consumed <- struct{}{}:
+	default:
+	}
+}
 
 func (l *netLink) tryWrite(b []byte) (int, error) {
-	if l.socket == nil {
+	if l.direct == nil {
 		return 0, nil
 	}
-	return l.socket.tryWrite(b)
+	return l.direct.write(b)
 }
+
+func (l *netLink) push(c *conn, rest []byte) bool {
+	timeout := c.shard.engine.opts.WriteTimeout
+	c.shard.engine.crew.Go(func() {
+		pushed(c, pieces(rest, func(b []byte) error { return l.write(b, timeout) }))
+	})
+	return true
+}
+
+func (*netLink) queued() int { return -1 }
 
 func (l *netLink) write(b []byte, timeout time.Duration) error {
 	if err := l.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
@@ -46,20 +132,49 @@ func (l *netLink) write(b []byte, timeout time.Duration) error {
 	return l.SetWriteDeadline(time.Time{}) // left set, it would fail later writes
 }
 
-func (l *netLink) close() { _ = l.Close() }
+func (l *netLink) close() {
+	l.resume(nil) // the reader may be waiting
+	if _, ok := l.Conn.(*tls.Conn); ok {
+		go l.Close() // it says goodbye first, which may block
+		return
+	}
+	_ = l.Close()
+}
 
 // httpLink is a response that cannot be hijacked, as in HTTP/2. Its handler waits until the connection has ended and
 // nothing is being written any more.
 type httpLink struct {
+	ctx  context.Context // of the request: ends when the client leaves
 	w    http.ResponseWriter
 	ctrl *http.ResponseController
+	gone chan struct{} // closed by close
+	rest sync.WaitGroup
 
 	mu      sync.Mutex // guards all below, and makes close the last to set the deadline of a write
 	writing bool
 	closed  bool
 }
 
+func newHTTPLink(ctx context.Context, w http.ResponseWriter, ctrl *http.ResponseController) *httpLink {
+	return &httpLink{ctx: ctx, w: w, ctrl: ctrl, gone: make(chan struct{})}
+}
+
+func (l *httpLink) attach(c *conn) error {
+	context.AfterFunc(l.ctx, func() { c.shard.post(func() { c.shard.cease(c) }) })
+	return nil
+}
+
+func (*httpLink) resume(*conn)                 {}
 func (*httpLink) tryWrite([]byte) (int, error) { return 0, nil }
+func (*httpLink) queued() int                  { return -1 }
+
+func (l *httpLink) push(c *conn, rest []byte) bool {
+	timeout := c.shard.engine.opts.WriteTimeout
+	l.rest.Go(func() {
+		pushed(c, pieces(rest, func(b []byte) error { return l.write(b, timeout) }))
+	})
+	return true
+}
 
 func (l *httpLink) write(b []byte, timeout time.Duration) error {
 	if err := l.begin(time.Now().Add(timeout)); err != nil {
@@ -108,4 +223,11 @@ func (l *httpLink) close() {
 	if l.writing {
 		_ = l.setDeadline(time.Unix(1, 0))
 	}
+	close(l.gone)
+}
+
+// wait returns when the connection has ended and nothing is being written any more.
+func (l *httpLink) wait() {
+	<-l.gone
+	l.rest.Wait()
 }

@@ -4,9 +4,9 @@ package stream
 
 import "net"
 
-// socket would be a way to write without blocking; there is none here.
-type socket struct{}
+// directWriter would be a way to write without blocking; there is none here.
+type directWriter struct{}
 
-func newSocket(net.Conn) *socket { return nil }
+func newDirectWriter(net.Conn) *directWriter { return nil }
 
-func (*socket) tryWrite([]byte) (int, error) { return 0, nil }
+func (*directWriter) write([]byte) (int, error) { return 0, nil }

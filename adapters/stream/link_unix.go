@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// socket is a connection's way to the kernel. It is made once and not for each write, which then allocates nothing.
-type socket struct {
+// directWriter writes to a socket without waiting for it. It is made once and not for each write, which then allocates
+// nothing.
+type directWriter struct {
 	raw     syscall.RawConn
 	attempt func(fd uintptr) bool
 
@@ -18,34 +19,34 @@ type socket struct {
 	err error
 }
 
-// newSocket returns nil for a connection that is no TCP socket.
-func newSocket(nc net.Conn) *socket {
+// newDirectWriter returns nil for a connection that is no TCP socket.
+func newDirectWriter(nc net.Conn) *directWriter {
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return nil // it is closed; write will tell
+		return nil // it is closed; a write will tell
 	}
-	s := &socket{raw: raw}
-	s.attempt = func(fd uintptr) bool {
-		s.n, s.err = syscall.Write(int(fd), s.out)
+	w := &directWriter{raw: raw}
+	w.attempt = func(fd uintptr) bool {
+		w.n, w.err = syscall.Write(int(fd), w.out)
 		return true // done, whatever came of it: do not wait for the socket
 	}
-	return s
+	return w
 }
 
-// tryWrite writes what the kernel takes at once.
-func (s *socket) tryWrite(b []byte) (int, error) {
-	s.out = b
-	err := s.raw.Write(s.attempt)
-	s.out = nil
+// write writes what the kernel takes at once.
+func (w *directWriter) write(b []byte) (int, error) {
+	w.out = b
+	err := w.raw.Write(w.attempt)
+	w.out = nil
 	switch {
 	case err != nil:
 		return 0, err
-	case errors.Is(s.err, syscall.EAGAIN) || errors.Is(s.err, syscall.EINTR):
+	case errors.Is(w.err, syscall.EAGAIN) || errors.Is(w.err, syscall.EINTR):
 		return 0, nil
 	}
-	return max(s.n, 0), s.err
+	return max(w.n, 0), w.err
 }

@@ -8,14 +8,17 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gobwas/ws"
 	"pgregory.net/rapid"
 )
 
-// memoryLink is a link to a client that takes as many bytes as it is told to.
+// memoryLink is a link to a client that takes as many bytes as it is told to: one of either kind, on a poller that never
+// misses anything or with a goroutine that waits.
 type memoryLink struct {
+	polled bool
+	conn   *conn // once attached
+
 	mu     sync.Mutex
 	change sync.Cond // room or closed
 	room   int
@@ -23,8 +26,8 @@ type memoryLink struct {
 	bytes  []byte
 }
 
-func newMemoryLink(room int) *memoryLink {
-	l := &memoryLink{room: room}
+func newMemoryLink(room int, polled bool) *memoryLink {
+	l := &memoryLink{room: room, polled: polled}
 	l.change.L = &l.mu
 	return l
 }
@@ -37,6 +40,13 @@ func (l *memoryLink) take(b []byte) int {
 	return n
 }
 
+func (l *memoryLink) attach(c *conn) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn = c
+	return nil
+}
+
 func (l *memoryLink) tryWrite(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -46,7 +56,14 @@ func (l *memoryLink) tryWrite(b []byte) (int, error) {
 	return l.take(b), nil
 }
 
-func (l *memoryLink) write(b []byte, _ time.Duration) error {
+func (l *memoryLink) push(c *conn, rest []byte) bool {
+	if !l.polled {
+		c.shard.engine.crew.Go(func() { pushed(c, l.write(rest)) })
+	}
+	return !l.polled
+}
+
+func (l *memoryLink) write(b []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(b) > 0 {
@@ -60,6 +77,9 @@ func (l *memoryLink) write(b []byte, _ time.Duration) error {
 	}
 	return nil
 }
+
+func (*memoryLink) queued() int  { return -1 }
+func (*memoryLink) resume(*conn) {}
 
 func (l *memoryLink) close() {
 	l.mu.Lock()
@@ -79,6 +99,9 @@ func (l *memoryLink) admit(n int) {
 	defer l.mu.Unlock()
 	l.room += n
 	l.change.Broadcast()
+	if c := l.conn; l.polled && c != nil {
+		c.shard.post(func() { c.shard.writable(c) })
+	}
 }
 
 func (l *memoryLink) sent() []byte {

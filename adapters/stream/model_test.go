@@ -3,9 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http/httptest"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -86,7 +84,7 @@ func newModel(t *rapid.T) *model {
 	m := &model{kept: rapid.IntRange(2, 40).Draw(t, "capacity")}
 	m.log = eventlog.New(origin, eventlog.Options{Capacity: m.kept})
 	m.registry = app.NewRegistry(app.Limits{}, newWatcher())
-	m.engine = New(m.log, m.registry, &counts{}, Options{Loops: rapid.IntRange(1, 3).Draw(t, "loops"), NewID: numbered(), IdleTimeout: 1000 * time.Hour, WriteTimeout: 1000 * time.Hour})
+	m.engine = New(m.log, m.registry, &counts{}, Options{Loops: rapid.IntRange(1, 3).Draw(t, "loops"), Goroutines: true, NewID: numbered(), IdleTimeout: 1000 * time.Hour, WriteTimeout: 1000 * time.Hour})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- m.engine.Run(ctx) }()
@@ -148,7 +146,7 @@ func (m *model) resumed(from int, notice bool) (last domain.UUID) {
 }
 
 func (m *model) connect(t *rapid.T) {
-	p := &peer{link: newMemoryLink(rapid.SampledFrom([]int{0, 1, 100, 3000, 1 << 30}).Draw(t, "room")), modern: rapid.Bool().Draw(t, "modern"), skip: rapid.Bool().Draw(t, "skip")}
+	p := &peer{link: newMemoryLink(rapid.SampledFrom([]int{0, 1, 100, 3000, 1 << 30}).Draw(t, "room"), rapid.Bool().Draw(t, "polled")), modern: rapid.Bool().Draw(t, "modern"), skip: rapid.Bool().Draw(t, "skip")}
 	f := rapid.SampledFrom([]format{websocket, 0, dotted, chunked}).Draw(t, "format")
 	if f != websocket {
 		p.modern, p.skip = true, true
@@ -165,9 +163,8 @@ func (m *model) connect(t *rapid.T) {
 		p.at = from
 	}
 	p.stages = []stage{{filter: filter, follow: true, from: p.at, resync: notice && p.modern}}
-	p.conn = m.engine.newConn(httptest.NewRequest("GET", "/", nil), place, p.link, f, filter)
-	p.conn.modern, p.conn.skip = p.modern, p.skip
-	p.conn.start(context.Background(), last)
+	o := &opening{format: f, filter: filter, modern: p.modern, skip: p.skip, lastEventID: last}
+	p.conn = m.engine.connect(context.Background(), p.link, place, m.log.Head(), o, nil, nil)
 	m.peers = append(m.peers, p)
 }
 
@@ -222,17 +219,12 @@ func (p *peer) say(t *rapid.T, cmd map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.conn.handle(ws.OpText, body); err != nil && !errors.Is(err, errClosing) { // it may have been sent away
-		t.Fatal(err)
-	}
+	p.conn.shard.post(func() { p.conn.shard.take(p.conn, clientFrame(ws.OpText, true, string(body))) })
+	synctest.Wait()
 }
 
 // passed returns where the connection stands; what the client got or will get of it is up to there.
-func (p *peer) passed() int {
-	p.conn.mu.Lock()
-	defer p.conn.mu.Unlock()
-	return int(p.conn.cursor)
-}
+func (p *peer) passed() int { return int(p.conn.at()) }
 
 func (m *model) stall(t *rapid.T) {
 	m.pick(t, anyone).link.limit(rapid.SampledFrom([]int{0, 1, 500}).Draw(t, "room"))
@@ -247,9 +239,7 @@ func (m *model) read(t *rapid.T) {
 
 func (m *model) disconnect(t *rapid.T) {
 	p := m.pick(t, anyone)
-	p.conn.mu.Lock()
-	p.conn.end("test")
-	p.conn.mu.Unlock()
+	p.conn.shard.tell(p.conn, func() { p.conn.end("test") })
 	p.finished = true
 }
 

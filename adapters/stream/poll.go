@@ -53,7 +53,7 @@ func (e *Engine) ServePoll(w http.ResponseWriter, r *http.Request) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, req.wait)
 		defer cancel()
-		place.Occupy(&poller{
+		place.Occupy(&waitingPoll{
 			close: cancel,
 			about: domain.Connection{
 				ID: e.opts.NewID(), Transport: "poll", Remote: r.RemoteAddr, User: web.User(ctx), Since: time.Now(), Filter: req.filter,
@@ -127,22 +127,22 @@ func (e *Engine) poll(ctx context.Context, req pollRequest) pollResponse {
 	return res
 }
 
-// poller is a waiting poll as the registry sees it.
-type poller struct {
+// waitingPoll is a waiting poll as the registry sees it.
+type waitingPoll struct {
 	about domain.Connection
 	close context.CancelFunc
 }
 
 var (
-	_ app.Member = (*poller)(nil)
+	_ app.Member = (*waitingPoll)(nil)
 	_ app.Member = (*conn)(nil)
 )
 
 // Describe implements app.Member.
-func (p *poller) Describe() domain.Connection { return p.about }
+func (p *waitingPoll) Describe() domain.Connection { return p.about }
 
 // Announce implements app.Member: a poll is answered soon anyway.
-func (p *poller) Announce(time.Duration) {}
+func (p *waitingPoll) Announce(time.Duration) {}
 
 // Close implements app.Member.
-func (p *poller) Close(app.CloseReason) { p.close() }
+func (p *waitingPoll) Close(app.CloseReason) { p.close() }

@@ -1,14 +1,8 @@
 package stream
 
 import (
-	"net/http"
 	"net/url"
-	"time"
 
-	"github.com/gobwas/ws"
-
-	"github.com/matric/matric-events/adapters/internal/web"
-	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
 )
 
@@ -21,53 +15,18 @@ func queryFilter(q url.Values) (domain.Filter, error) {
 	)
 }
 
-// newConn returns a connection to the log as it is now; start sets it going.
-func (e *Engine) newConn(r *http.Request, place *app.Place, l link, f format, filter domain.Filter) *conn {
-	now := time.Now()
-	c := &conn{
-		id: e.opts.NewID(), format: f, remote: r.RemoteAddr, user: web.User(r.Context()), since: now, link: l, place: place,
-		engine: e, shard: e.next(), fresh: true, gone: make(chan struct{}), filter: filter, cursor: e.feed.Head(), wrote: now, pinged: now,
+// socketQuery reads what a WebSocket client asks for in the query of its handshake.
+func socketQuery(q url.Values) (o opening, err error) {
+	o = opening{format: websocket, lastEventID: q.Get("last_event_id")}
+	if o.filter, err = queryFilter(q); err != nil {
+		return o, err
 	}
-	c.heard.Store(now.UnixNano())
-	c.flushed.L = &c.mu
-	e.crew.Add(1)
-	return c
-}
-
-// resume moves the cursor to behind the event that the client saw last. When that cannot be, the client goes on from now
-// and is told what happened. The caller holds c.mu.
-func (c *conn) resume(lastEventID string) {
-	id, err := domain.ParseUUID(lastEventID)
-	place := c.engine.feed.Locate(id) // what is no identifier is as unknown as the zero one
-	if err == nil && place.Standing == domain.StandingKept {
-		c.cursor, c.last = place.Seq, id
-		return
+	switch lag := q.Get("on_lag"); lag {
+	case "", "disconnect":
+	case "skip":
+		o.skip = true
+	default:
+		return o, domain.Invalid("on_lag", "must be disconnect or skip")
 	}
-	c.cursor = c.engine.feed.Head()
-	if !c.modern {
-		return
-	}
-	const longest = 64 // of an identifier that is none
-	notice := resyncRequired{Type: "ResyncRequired", Reason: place.Standing.String(), Last: lastEventID[:min(len(lastEventID), longest)]}
-	if !place.Oldest.IsZero() {
-		notice.Oldest = place.Oldest.String()
-	}
-	c.send(c.format.notice("resync_required", notice))
-}
-
-// awaitRoom blocks while replies pile up that the client does not read.
-func (c *conn) awaitRoom() (ended bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.own) > maxOwn && !c.ended {
-		c.flushed.Wait()
-	}
-	return c.ended
-}
-
-// fail closes the connection for what the peer did.
-func (c *conn) fail(code ws.StatusCode, reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.close(code, reason)
+	return o, nil
 }

@@ -71,7 +71,6 @@ func TestAConnectionAfterItsLoopHasStopped(t *testing.T) {
 	r.join("/ws")
 	late := r.open("/ws")
 	late.mustEnd()
-	r.mustClose("server stopped")
 	stopping.Wait()
 }
 
@@ -97,7 +96,7 @@ func (s *stuck) SetWriteDeadline(t time.Time) error {
 
 func TestClosingAResponseEndsAWriteThatStalls(t *testing.T) {
 	w := &stuck{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
-	l := &httpLink{w: w, ctrl: http.NewResponseController(w)}
+	l := newHTTPLink(t.Context(), w, http.NewResponseController(w))
 	done := make(chan error)
 	go func() { done <- l.write([]byte("x"), time.Hour) }()
 	await(t, "write", w.writing)
@@ -108,7 +107,7 @@ func TestClosingAResponseEndsAWriteThatStalls(t *testing.T) {
 	if err := l.write([]byte("x"), time.Hour); err == nil {
 		t.Error("a write after the close succeeded")
 	}
-	l.close() // once more does no harm when nothing is being written
+
 }
 
 // The deadline of a write that had to wait does not fall upon later ones.

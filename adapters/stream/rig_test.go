@@ -55,6 +55,7 @@ func newRig(t testing.TB, s setup) *rig {
 	r := &rig{t: t, log: eventlog.New(origin, s.log), counts: &counts{}, watcher: newWatcher()}
 	r.registry = app.NewRegistry(s.limits, r.watcher)
 	s.options.NewID = numbered()
+	s.options.Goroutines = s.options.Goroutines || onGoroutines(t)
 	if s.newID != nil {
 		otherwise := s.options.NewID
 		s.options.NewID = func() domain.UUID { return s.newID(r, otherwise) }

@@ -2,52 +2,54 @@ package stream
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/matric/matric-events/domain"
 )
 
-// Bounds of one write.
-const (
-	maxBatchEntries = 256
-	maxBatchBytes   = 64 << 10
-	maxRounds       = 8       // writes for one connection before the others have their turn
-	maxCached       = 4 << 20 // bytes that a sweep keeps to share, however many places its connections stand at
-)
-
-// shard is a writer loop and the connections that it writes for. Only the loop touches conns, batches and entries.
+// shard is a loop and the connections that it serves: it reads from them, writes to them, and watches their deadlines. All
+// below tasks belongs to the loop alone, and so does every connection that has joined.
 type shard struct {
 	engine *Engine
-	wake   chan struct{}
+	wake   chan struct{} // holds a token when the log may have grown, or there are tasks
 
-	mu      sync.Mutex // guards called, on the shard and on its connections, and stopped
-	called  []*conn    // new connections, and those with something to send besides new events
-	stopped bool       // nothing is written any more
+	mu      sync.Mutex // guards tasks and stopped
+	tasks   []func()
+	stopped bool // no task is taken any more
 
-	conns   []*conn
-	head    domain.Seq // up to which the last sweep went
-	batches map[batchKey]batch
-	cached  int // bytes in batches
-	entries [maxBatchEntries]domain.Entry
+	poller *poller // nil where there is none
+	wheel  wheel
+	conns  []*conn // nil for those that have left
+	left   int     // how many of conns are nil
+	behind []*conn // have not been given everything up to head
+	views  map[trackKey]*view
+	now    time.Duration // since the engine was made; of the last look at the clock
+	head   domain.Seq    // up to which the last sweep went
+	sweeps uint64
+
+	entries []domain.Entry
+	scratch run    // of events for one connection alone
+	private window // on scratch
+	input   []byte // what was read last
 }
 
-// batchKey says which connections can share bytes: those that stand at the same place, see the same types, in the same
-// format.
-type batchKey struct {
-	format format
-	types  domain.TypeSet
-	after  domain.Seq
+// view is a track as one shard's connections see it. It remembers what stood at the place that was looked up last, for
+// nearly all of them stand there.
+type view struct {
+	track *track
+	users int
+	sweep uint64 // that after and found are of
+	after domain.Seq
+	found window
 }
 
-// batch is a run of events as bytes. It is never written to once it is made, for connections may still be sending it
-// after the loop has gone on.
-type batch struct {
-	bytes  []byte
-	cursor domain.Seq // to read on from
-	events uint64
-	last   domain.UUID // the last event; zero when there are none
-	missed uint64
+func newShard(e *Engine) *shard {
+	return &shard{
+		engine: e, wake: make(chan struct{}, 1), wheel: wheel{tick: e.opts.tick()}, views: map[trackKey]*view{},
+		entries: make([]domain.Entry, 0, readEntries), input: make([]byte, 16<<10), head: e.feed.Head(),
+	}
 }
 
 func (s *shard) ring() {
@@ -57,194 +59,184 @@ func (s *shard) ring() {
 	}
 }
 
-// call makes the loop look at a connection soon; once the loop has stopped, the connection ends. The caller holds c.mu.
-func (s *shard) call(c *conn) {
+// post has the loop run a task soon. It returns false once the loop has stopped, which then never runs it.
+func (s *shard) post(task func()) bool {
 	s.mu.Lock()
-	stopped := s.stopped
-	if !stopped && !c.called {
-		c.called = true
-		s.called = append(s.called, c)
+	taken := !s.stopped
+	if taken {
+		s.tasks = append(s.tasks, task)
 	}
 	s.mu.Unlock()
-	if stopped {
-		c.end("server stopped")
-		return
-	}
 	s.ring()
+	return taken
 }
 
+// tell has the loop do something with a connection, unless that has ended by then.
+func (s *shard) tell(c *conn, what func()) {
+	s.post(func() {
+		if !c.ended {
+			what()
+			s.serve(c)
+		}
+	})
+}
+
+// run serves until ctx ends, and then ends all connections.
 func (s *shard) run(ctx context.Context) {
-	ticker := time.NewTicker(s.engine.opts.tick())
+	ticker := time.NewTicker(s.wheel.tick)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-s.wake:
+			s.look()
+			s.work()
 			s.sweep()
-		case now := <-ticker.C:
-			s.expire(now)
-			s.sweep()
+		case events := <-s.poller.ready():
+			s.look()
+			s.poller.handle(s, events)
+		case <-ticker.C:
+			s.look()
+			s.wheel.advance(s.now, s.expire)
 		case <-ctx.Done():
-			s.cut()
+			s.stop()
 			return
 		}
 	}
 }
 
-// sweep serves the connections that called, and all of them when the log has grown.
-func (s *shard) sweep() {
+// look looks at the clock.
+func (s *shard) look() { s.now = s.engine.clock() }
+
+// work runs the tasks that were posted.
+func (s *shard) work() {
 	s.mu.Lock()
-	called := s.called
-	s.called = nil
-	for _, c := range called {
-		c.called = false
-	}
+	tasks := s.tasks
+	s.tasks = nil
 	s.mu.Unlock()
-	// The head is looked up before anything is read: a batch that is shared below reaches at least that far, and what
-	// the log gets later rings again.
+	for _, task := range tasks {
+		task()
+	}
+}
+
+// stop runs what was posted, takes nothing more, and ends all connections.
+func (s *shard) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.work()
+	for _, c := range s.conns {
+		if c != nil {
+			c.end("server stopped")
+		}
+	}
+}
+
+// sweep gives every connection what the log has got since the last sweep; if that is nothing, those that are behind what
+// they are due.
+func (s *shard) sweep() {
+	// The head is looked up before anything is read: what is remembered of a place below reaches at least that far, and
+	// what the log gets later rings again.
 	head := s.engine.feed.Head()
-	grown := head != s.head
-	s.head = head
-	for _, c := range called {
-		if c.fresh {
-			c.fresh = false
-			s.conns = append(s.conns, c)
+	due := s.behind
+	s.behind = nil
+	if head != s.head {
+		s.head = head
+		due = s.conns
+	}
+	s.sweeps++
+	for i, c := range due {
+		if c == nil || c.ended {
+			continue
 		}
+		c.waiting = false
 		s.serve(c)
-	}
-	if grown {
-		for _, c := range s.conns {
-			s.serve(c)
+		if i%64 == 63 {
+			s.look()
 		}
 	}
-	s.forget()
+	s.compact()
 }
 
-// forget lets go the shared batches: the log will have grown before they could be of use again.
-func (s *shard) forget() {
-	clear(s.batches)
-	s.cached = 0
+// expire does what time calls for on a connection whose timer has fired.
+func (s *shard) expire(c *conn) {
+	c.expire()
+	s.serve(c)
+	if !c.ended {
+		s.wheel.set(c, c.due())
+	}
 }
 
-// serve writes what a connection is due, until there is nothing more or its socket is full.
-func (s *shard) serve(c *conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for range maxRounds {
-		if c.busy || c.ended {
-			return
-		}
-		out := s.take(c)
-		if len(out) == 0 {
-			c.settle()
-			return
-		}
-		n, err := c.link.tryWrite(out)
-		if err != nil {
-			c.end("write: " + err.Error())
-			return
-		}
-		c.wrote = time.Now()
-		if n < len(out) {
-			c.busy = true
-			s.engine.crew.Go(func() { c.push(out[n:]) })
-			return
-		}
+// join enters a connection. Events follow what is queued for it. sent is what the client has sent already.
+func (s *shard) join(c *conn, sent []byte) {
+	c.place.Occupy(c)
+	c.joined, c.slot = true, len(s.conns)
+	s.conns = append(s.conns, c)
+	s.assign(c)
+	s.wheel.set(c, c.due())
+	c.following.Store(true)
+	if err := c.link.attach(c); err != nil {
+		c.end("attach: " + err.Error())
+		return
 	}
-	s.call(c)
+	s.take(c, sent)
 }
 
-// take returns the next bytes for a connection and moves its cursor past them: first what is addressed to it alone, then
-// events. The caller holds c.mu.
-func (s *shard) take(c *conn) []byte {
-	own := c.own
-	c.own = nil
-	c.flushed.Broadcast()
-	if c.closing || !c.following || c.cursor >= s.head {
-		return own
+// leave takes an ended connection out.
+func (s *shard) leave(c *conn) {
+	s.wheel.stop(c)
+	if !c.joined {
+		return
 	}
-	b := s.batch(c)
-	if b.missed > 0 {
-		c.lapped(b.missed)
-		own, c.own = append(own, c.own...), nil
-		if c.closing {
-			return own
-		}
-	}
-	c.cursor = b.cursor
-	if b.events > 0 {
-		c.delivered += b.events
-		c.last = b.last
-	}
-	if len(own) == 0 {
-		return b.bytes
-	}
-	return append(own, b.bytes...)
+	s.conns[c.slot] = nil
+	s.left++
+	s.drop(c.view)
 }
 
-// batch returns the events after a connection's cursor, shared where that is possible.
-func (s *shard) batch(c *conn) batch {
-	if !c.filter.ByTypeOnly() {
-		return s.render(c.format, c.cursor, &c.filter)
+// compact closes the gaps that connections have left.
+func (s *shard) compact() {
+	if s.left == 0 {
+		return
 	}
-	key := batchKey{c.format, c.filter.Types, c.cursor}
-	b, ok := s.batches[key]
-	if !ok {
-		b = s.render(c.format, c.cursor, &c.filter)
-		if s.cached += len(b.bytes); s.cached > maxCached {
-			s.forget()
-		}
-		s.batches[key] = b
-	}
-	return b
-}
-
-// render frames the events after a cursor that a filter selects.
-func (s *shard) render(f format, after domain.Seq, filter *domain.Filter) batch {
-	entries, cursor, missed := s.engine.feed.Read(after, filter, s.entries[:0])
-	defer clear(entries) // or they would outlive their place in the log
-	b := batch{cursor: cursor, missed: missed}
-	size := chunkHeadroom + 2
-	for i := range entries {
-		if size > chunkHeadroom+2 && size+len(entries[i].JSON) > maxBatchBytes {
-			b.cursor = entries[i].Seq - 1
-			entries = entries[:i]
-			break
-		}
-		size += len(entries[i].JSON) + 96 // more than any framing takes
-	}
-	if len(entries) == 0 {
-		return b
-	}
-	buf := make([]byte, chunkHeadroom, size)
-	for i := range entries {
-		buf = f.appendEntry(buf, &entries[i])
-	}
-	b.bytes = f.seal(buf)
-	b.events, b.last = uint64(len(entries)), entries[len(entries)-1].ID
-	return b
-}
-
-// expire looks at the deadlines of all connections and forgets those that have ended.
-func (s *shard) expire(now time.Time) {
 	kept := s.conns[:0]
 	for _, c := range s.conns {
-		if c.expire(now, &s.engine.opts) {
+		if c != nil {
+			c.slot = len(kept)
 			kept = append(kept, c)
 		}
 	}
 	clear(s.conns[len(kept):])
-	s.conns = kept
+	s.conns, s.left = kept, 0
+	if len(kept) < cap(kept)/4 {
+		s.conns = slices.Clone(kept) // a crowd has left
+	}
 }
 
-// cut ends all connections at once.
-func (s *shard) cut() {
-	s.mu.Lock()
-	s.stopped = true
-	s.conns = append(s.conns, s.called...)
-	s.mu.Unlock()
-	for _, c := range s.conns {
-		c.mu.Lock()
-		c.end("server stopped")
-		c.mu.Unlock()
+// assign gives a connection the view for what it wants, if that depends on types only.
+func (s *shard) assign(c *conn) {
+	old := c.view
+	c.view = nil
+	if f := c.filter.Load(); f.ByTypeOnly() {
+		key := trackKey{c.format, f.Types}
+		if key.types == domain.AllTypes {
+			key.types = 0 // the same
+		}
+		v, ok := s.views[key]
+		if !ok {
+			v = &view{track: s.engine.library.borrow(key, s.engine.feed, s.now)}
+			s.views[key] = v
+		}
+		v.users++
+		c.view = v
+	}
+	s.drop(old)
+}
+
+func (s *shard) drop(v *view) {
+	if v == nil {
+		return
+	}
+	if v.users--; v.users == 0 {
+		delete(s.views, v.track.key)
+		s.engine.library.giveBack(v.track, s.now)
 	}
 }

@@ -43,19 +43,23 @@ func (e *Engine) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	place, err := e.admit("sse", r)
+	place, err := e.admit("sse", web.RemoteIP(r))
 	if err != nil {
 		turnAway(w, r, err)
 		return
 	}
 	defer e.crew.Done()
+	o := &opening{
+		format: f, filter: filter, modern: true, skip: true, lastEventID: lastEventID(r), remote: r.RemoteAddr, user: web.User(r.Context()),
+	}
+	at := e.feed.Head()
 	if r.ProtoMajor == 1 {
 		if nc, _, err := http.NewResponseController(w).Hijack(); err == nil {
-			e.hijacked(r, place, h, nc, f, filter)
+			e.hijacked(r, nc, place, at, o, h)
 			return
 		}
 	}
-	e.streamed(w, r, place, f, filter)
+	e.streamed(w, r, place, at, o)
 }
 
 // turnAway answers when there is no room. A browser's EventSource gives up for good on any status but 200, so it gets
@@ -69,10 +73,10 @@ func turnAway(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // hijacked serves on the bare connection: no handler, no buffers.
-func (e *Engine) hijacked(r *http.Request, place *app.Place, h http.Header, nc net.Conn, f format, filter domain.Filter) {
+func (e *Engine) hijacked(r *http.Request, nc net.Conn, place *app.Place, at domain.Seq, o *opening, h http.Header) {
 	_ = nc.SetDeadline(time.Time{}) // the server's own deadlines are over
 	if r.ProtoAtLeast(1, 1) {
-		f |= chunked
+		o.format |= chunked
 		h.Set("Transfer-Encoding", "chunked")
 	}
 	h.Set("Connection", "close")
@@ -81,36 +85,26 @@ func (e *Engine) hijacked(r *http.Request, place *app.Place, h http.Header, nc n
 	head.WriteString("HTTP/1.1 200 OK\r\n")
 	_ = h.Write(&head) // to memory
 	head.WriteString("\r\n")
-	c := e.open(r, place, newNetLink(nc), f, filter, head.Bytes())
-	e.crew.Go(func() { c.watch(nc) })
+	e.connect(r.Context(), e.adopt(nc), place, at, o, append(head.Bytes(), o.greeting()...), nil)
 }
 
 // streamed serves through the response of the HTTP server, as HTTP/2 needs it.
-func (e *Engine) streamed(w http.ResponseWriter, r *http.Request, place *app.Place, f format, filter domain.Filter) {
+func (e *Engine) streamed(w http.ResponseWriter, r *http.Request, place *app.Place, at domain.Seq, o *opening) {
 	ctrl := http.NewResponseController(w)
 	_ = ctrl.SetReadDeadline(time.Time{}) // the request has been read; its deadline would end the stream
 	w.WriteHeader(http.StatusOK)
-	c := e.open(r, place, &httpLink{w: w, ctrl: ctrl}, f, filter, nil)
-	select {
-	case <-r.Context().Done():
-	case <-c.gone:
+	l := newHTTPLink(r.Context(), w, ctrl)
+	if err := l.write(o.greeting(), e.opts.WriteTimeout); err != nil {
+		place.Leave("handshake")
+		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.end("connection lost")
-	for c.busy { // the response must not be touched once this has returned
-		c.flushed.Wait()
-	}
+	e.connect(r.Context(), l, place, at, o, nil, nil)
+	l.wait() // the response must not be touched once this has returned
 }
 
-// open makes the connection and sets it going.
-func (e *Engine) open(r *http.Request, place *app.Place, l link, f format, filter domain.Filter, head []byte) *conn {
-	c := e.newConn(r, place, l, f, filter)
-	c.modern, c.skip, c.own = true, true, head
-	hello := append([]byte(": matric-events\n"), retryField(retryBase+rand.N(retrySpread))...)
-	c.own = append(c.own, f.chunk(hello)...)
-	c.start(r.Context(), lastEventID(r))
-	return c
+// greeting is what an event stream begins with.
+func (o *opening) greeting() []byte {
+	return o.format.chunk(append([]byte(": matric-events\n"), retryField(retryBase+rand.N(retrySpread))...))
 }
 
 // lastEventID returns where the client wants to resume. The header wins: a browser's reconnect repeats the first URL.
@@ -123,17 +117,4 @@ func lastEventID(r *http.Request) string {
 		return id
 	}
 	return q.Get("lastEventId")
-}
-
-// watch waits until the client closes the connection.
-func (c *conn) watch(nc net.Conn) {
-	var buf [64]byte
-	for {
-		if _, err := nc.Read(buf[:]); err != nil {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.end("connection lost")
-			return
-		}
-	}
 }

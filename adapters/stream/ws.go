@@ -26,16 +26,12 @@ func (e *Engine) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
-	filter, err := queryFilter(q)
-	lag := q.Get("on_lag")
-	if err == nil && lag != "" && lag != "skip" && lag != "disconnect" {
-		err = domain.Invalid("on_lag", "must be disconnect or skip")
-	}
+	o, err := socketQuery(q)
 	if err != nil {
 		web.Problem(w, err)
 		return
 	}
-	place, err := e.admit("websocket", r)
+	place, err := e.admit("websocket", web.RemoteIP(r))
 	if err != nil {
 		web.Problem(w, refused(err))
 		return
@@ -55,16 +51,13 @@ func (e *Engine) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = nc.SetDeadline(time.Time{}) // the server's own deadlines are over
-
-	c := e.newConn(r, place, newNetLink(nc), websocket, filter)
-	c.cursor, c.modern, c.skip = head, hs.Protocol == subprotocol, lag == "skip"
+	o.modern, o.remote, o.user = hs.Protocol == subprotocol, r.RemoteAddr, web.User(r.Context())
 	var pipelined []byte // what the client sent right behind its handshake
 	if n := rw.Reader.Buffered(); n > 0 {
 		sent, _ := rw.Peek(n)
 		pipelined = slices.Clone(sent)
 	}
-	c.start(r.Context(), q.Get("last_event_id"))
-	e.crew.Go(func() { c.read(nc, pipelined) }) // lets the handler's stack go
+	e.connect(r.Context(), e.adopt(nc), place, head, &o, nil, pipelined)
 }
 
 // checkHandshake refuses what is no proper handshake, before anything is hijacked.
@@ -83,10 +76,16 @@ func (e *Engine) checkHandshake(w http.ResponseWriter, r *http.Request) error {
 	case !e.opts.Origins.Allow(r):
 		return &web.StatusError{Status: http.StatusForbidden, Detail: "pages of this origin may not connect; see --allowed-origins"}
 	}
-	if key, err := base64.StdEncoding.DecodeString(h.Get("Sec-WebSocket-Key")); err != nil || len(key) != 16 {
+	if !validKey(h.Get("Sec-WebSocket-Key")) {
 		return domain.Invalid("Sec-WebSocket-Key", "must be 16 bytes in base64")
 	}
 	return nil
+}
+
+// validKey reports whether a handshake's key is one (RFC 6455 section 4.1).
+func validKey(s string) bool {
+	key, err := base64.StdEncoding.DecodeString(s)
+	return err == nil && len(key) == 16
 }
 
 // hasToken reports whether a header's comma-separated lists name a token, in any case (RFC 9110 section 5.6.1).
@@ -109,69 +108,4 @@ func refused(err error) error {
 		}
 	}
 	return err
-}
-
-// read takes in what the client sends, until the connection ends.
-func (c *conn) read(nc interface{ Read([]byte) (int, error) }, first []byte) {
-	var d decoder
-	err := d.push(first, c.handle)
-	buf := make([]byte, 512)
-	for err == nil {
-		var n int
-		if n, err = nc.Read(buf); n > 0 {
-			c.heard.Store(time.Now().UnixNano())
-			if pushErr := d.push(buf[:n], c.handle); pushErr != nil {
-				err = pushErr
-			}
-		}
-	}
-	if violation, ok := errors.AsType[*protocolError](err); ok {
-		c.fail(violation.code, violation.reason)
-	} else if !errors.Is(err, errClosing) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.end("connection lost")
-		return
-	}
-	// What a closing peer still sends is read and dropped: unread data would turn our close into a reset, which can
-	// overtake the close frame (RFC 6455 section 7.1.1).
-	for err = nil; err == nil; {
-		_, err = nc.Read(buf)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.answered = true
-	c.shard.call(c)
-}
-
-var errClosing = errors.New("stream: the peer closes")
-
-// handle answers one message or control frame of the client.
-func (c *conn) handle(op ws.OpCode, payload []byte) error {
-	if c.awaitRoom() {
-		return errClosing
-	}
-	switch op {
-	case ws.OpText:
-		c.command(payload)
-	case ws.OpPing:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.send(controlFrame(ws.NewPongFrame(payload)))
-	case ws.OpClose:
-		code, err := peerClose(payload)
-		if err != nil {
-			return err
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.answered = true
-		if !c.closing {
-			c.close(code, "")
-			c.reason = "peer " + c.reason
-		}
-		c.shard.call(c)
-		return errClosing
-	}
-	return nil
 }
