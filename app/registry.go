@@ -87,15 +87,25 @@ type Place struct {
 
 // Admit reserves a place for a connection from the address, or returns a *Refusal.
 func (r *Registry) Admit(transport, ip string) (*Place, error) {
-	refusal := r.admit(ip)
+	place, refusal := r.Reserve(transport, ip)
 	if refusal != nil {
 		r.observer.Refused(transport, refusal.Reason)
+		return nil, refusal
+	}
+	return place, nil
+}
+
+// Reserve is Admit for a caller that has somebody else tell the client, who will be refused as well: the refusal is not
+// counted.
+func (r *Registry) Reserve(transport, ip string) (*Place, *Refusal) {
+	if refusal := r.refuse(ip); refusal != nil {
 		return nil, refusal
 	}
 	return &Place{registry: r, transport: transport, ip: ip}, nil
 }
 
-func (r *Registry) admit(ip string) *Refusal {
+// refuse returns why a connection cannot be admitted; if it can, it is counted.
+func (r *Registry) refuse(ip string) *Refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch l := r.limits; {

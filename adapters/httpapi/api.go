@@ -69,6 +69,9 @@ func New(s Services, o Options) http.Handler {
 	return a.recovering(a.cors(a.router))
 }
 
+// PathWebSocket is where WebSockets are.
+const PathWebSocket = "/api/v1/ws"
+
 func (a *api) routes() {
 	a.open("/", a.index)
 	a.open("/livez", a.livez)
@@ -78,7 +81,7 @@ func (a *api) routes() {
 	a.open("/asyncapi.yaml", describe(asyncAPI))
 	a.open("/metrics", pass(a.Metrics))
 
-	a.get("/api/v1/ws", pass(a.WebSocket))
+	a.get(PathWebSocket, pass(a.WebSocket))
 	a.get("/api/v1/events", pass(a.Events))
 	a.get("/api/v1/events/poll", pass(a.Poll))
 	a.get("/api/v1/queue", a.queue)

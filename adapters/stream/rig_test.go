@@ -75,6 +75,9 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	r.server = httptest.NewUnstartedServer(handler)
 	r.server.Listener = smallBuffers{r.server.Listener}
+	if s.wrap == nil && !s.tls {
+		r.server.Listener = r.engine.Listen(r.server.Listener, "/ws")
+	}
 	if s.tls {
 		r.server.EnableHTTP2 = true
 		r.server.StartTLS()

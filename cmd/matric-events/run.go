@@ -217,11 +217,20 @@ func (h *hub) openServer(handler http.Handler) {
 		ErrorLog:          telemetry.StandardLog(h.log),
 	}
 	h.intake = append(h.intake, func(context.Context) error {
-		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := h.server.Serve(h.frontDoor()); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil
 	}, h.stopServer)
+}
+
+// frontDoor is the listener, with WebSockets taken out of what comes to the server. When every request needs a token,
+// they come to the server, too, which knows tokens.
+func (h *hub) frontDoor() net.Listener {
+	if h.settings.RequireAuth {
+		return h.listener
+	}
+	return h.engine.Listen(h.listener, httpapi.PathWebSocket)
 }
 
 // run serves until ctx ends or a part fails, and returns once everything has ended in order.

@@ -40,7 +40,7 @@ var rules = map[string]rule{
 	"adapters/jobs":         {own: "domain ports", ext: "github.com/riverqueue/river", deny: "net testing"},
 	"adapters/memory":       {own: "domain ports", deny: "database/sql net os testing"},
 	"adapters/sqlstore":     {own: "domain ports migrations", ext: "github.com/jmoiron/sqlx github.com/lib/pq github.com/pressly/goose/v3 modernc.org/sqlite", deny: "net/http testing"},
-	"adapters/stream":       {own: "domain ports app adapters/internal", ext: "github.com/gobwas/ws github.com/gobwas/httphead", deny: "database/sql testing"},
+	"adapters/stream":       {own: "domain ports app adapters/internal", ext: "github.com/gobwas/ws github.com/gobwas/httphead golang.org/x/sys/unix", deny: "database/sql testing"},
 	"adapters/telemetry":    {own: "domain ports app", ext: "github.com/prometheus/client_golang github.com/rs/zerolog", deny: "database/sql testing"},
 	"adapters/tokens":       {own: "domain ports", deny: "database/sql net testing"},
 	"adapters/webhook":      {own: "domain ports", ext: "code.dny.dev/ssrf", deny: "database/sql testing"},

@@ -48,6 +48,7 @@ func routes(t *testing.T) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		paths := constants(parsed)
 		for _, decl := range parsed.Decls {
 			f, ok := decl.(*ast.FuncDecl)
 			if !ok || slices.Contains([]string{"open", "get", "on"}, f.Name.Name) {
@@ -55,7 +56,7 @@ func routes(t *testing.T) []string {
 			}
 			ast.Inspect(f, func(n ast.Node) bool {
 				if call, ok := n.(*ast.CallExpr); ok {
-					if route := registration(t, call); route != "" {
+					if route := registration(t, call, paths); route != "" {
 						found[route] = true
 					}
 				}
@@ -69,8 +70,25 @@ func routes(t *testing.T) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
+// constants returns the literals that a file's constants of one name stand for.
+func constants(file *ast.File) map[string]ast.Expr {
+	found := map[string]ast.Expr{}
+	for _, decl := range file.Decls {
+		group, ok := decl.(*ast.GenDecl)
+		if !ok || group.Tok != token.CONST {
+			continue
+		}
+		for _, spec := range group.Specs {
+			if v, ok := spec.(*ast.ValueSpec); ok && len(v.Names) == 1 && len(v.Values) == 1 {
+				found[v.Names[0].Name] = v.Values[0]
+			}
+		}
+	}
+	return found
+}
+
 // registration returns METHOD /path of a call that registers a route, and the empty string for any other call.
-func registration(t *testing.T, call *ast.CallExpr) string {
+func registration(t *testing.T, call *ast.CallExpr, paths map[string]ast.Expr) string {
 	t.Helper()
 	f, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {
@@ -94,9 +112,13 @@ func registration(t *testing.T, call *ast.CallExpr) string {
 	default:
 		return ""
 	}
-	lit, ok := args[0].(*ast.BasicLit)
+	given := args[0]
+	if name, ok := given.(*ast.Ident); ok {
+		given = paths[name.Name]
+	}
+	lit, ok := given.(*ast.BasicLit)
 	if !ok {
-		t.Fatalf("a.%s with a path that is no literal", f.Sel.Name)
+		t.Fatalf("a.%s with a path that is neither a literal nor a constant of the same file", f.Sel.Name)
 	}
 	path, err := strconv.Unquote(lit.Value)
 	if err != nil {

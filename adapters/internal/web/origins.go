@@ -55,16 +55,18 @@ func withoutDefaultPort(scheme, host string) string {
 	return host
 }
 
-// Allow reports whether a request may come from the page that its Origin header names. No Origin, as scripts have none,
-// is allowed. The scheme of the server's own pages is not looked at: a proxy may end TLS.
-func (o Origins) Allow(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
+// Allow reports whether a request may come from the page that its Origin header names.
+func (o Origins) Allow(r *http.Request) bool { return o.AllowPage(r.Header.Get("Origin"), r.Host) }
+
+// AllowPage reports whether a request to a host may come from a page of an origin. No origin, as scripts have none, is
+// allowed. The scheme of the server's own pages is not looked at: a proxy may end TLS.
+func (o Origins) AllowPage(origin, host string) bool {
 	if origin == "" || o.any {
 		return true
 	}
 	name, scheme, ok := canonical(origin)
 	return ok && (slices.Contains(o.names, name) ||
-		name == scheme+"://"+withoutDefaultPort(scheme, strings.ToLower(r.Host)))
+		name == scheme+"://"+withoutDefaultPort(scheme, strings.ToLower(host)))
 }
 
 // CORS adds the headers that let an allowed page read the answer.

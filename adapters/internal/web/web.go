@@ -108,10 +108,13 @@ func User(ctx context.Context) string {
 }
 
 // RemoteIP returns the address that the request came from, without the port.
-func RemoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+func RemoteIP(r *http.Request) string { return Host(r.RemoteAddr) }
+
+// Host returns an address without its port.
+func Host(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return r.RemoteAddr
+		return addr
 	}
 	return host
 }

@@ -1,0 +1,125 @@
+package stream
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// How long a connection may take to send the head of its first request, and how long accepting rests when descriptors or
+// memory have run out.
+const (
+	headTimeout = 10 * time.Second
+	acceptPause = 20 * time.Millisecond
+)
+
+// frontDoor is a listener that looks at the first request of each connection without taking it, serves WebSockets itself,
+// and passes on everything else untouched.
+type frontDoor struct {
+	net.Listener
+	engine *Engine
+	path   string
+	passed chan net.Conn
+	closed chan struct{}
+	start  sync.Once
+
+	mu      sync.Mutex // guards pending, and closing
+	pending map[net.Conn]struct{}
+}
+
+// Listen returns a listener for an HTTP server. Plain GETs of the path that upgrade to a WebSocket never reach that server:
+// they are answered on the bare connection, at a fraction of the cost. Whatever else comes, and every handshake that is to
+// be refused or carries credentials, it gets as if nobody had looked. Where there is no poller it gets everything.
+func (e *Engine) Listen(l net.Listener, path string) net.Listener {
+	if !canPeek || e.opts.Goroutines {
+		return l
+	}
+	return &frontDoor{
+		Listener: l, engine: e, path: path, passed: make(chan net.Conn), closed: make(chan struct{}), pending: map[net.Conn]struct{}{},
+	}
+}
+
+// Accept implements net.Listener.
+func (d *frontDoor) Accept() (net.Conn, error) {
+	d.start.Do(func() { go d.accept() })
+	select {
+	case nc := <-d.passed:
+		return nc, nil
+	case <-d.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener. Connections that have not shown what they want are closed, too.
+func (d *frontDoor) Close() error {
+	err := d.Listener.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case <-d.closed:
+		return err
+	default:
+		close(d.closed)
+	}
+	for nc := range d.pending {
+		_ = nc.Close()
+	}
+	return err
+}
+
+func (d *frontDoor) accept() {
+	for {
+		nc, err := d.Listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			_ = d.Close() // whoever closed it
+			return
+		case err != nil: // no descriptors, no memory, or the client has left: the next one may have more luck
+			select {
+			case <-time.After(acceptPause):
+			case <-d.closed:
+				return
+			}
+			continue
+		}
+		go d.greet(nc)
+	}
+}
+
+// greet finds out what a connection wants.
+func (d *frontDoor) greet(nc net.Conn) {
+	if !d.enter(nc) {
+		_ = nc.Close()
+		return
+	}
+	tcp, ok := nc.(*net.TCPConn)
+	if ok && d.engine.meet(tcp, d.path) {
+		d.leave(nc)
+		return
+	}
+	d.leave(nc)
+	select {
+	case d.passed <- nc:
+	case <-d.closed:
+		_ = nc.Close()
+	}
+}
+
+func (d *frontDoor) enter(nc net.Conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case <-d.closed:
+		return false
+	default:
+		d.pending[nc] = struct{}{}
+		return true
+	}
+}
+
+func (d *frontDoor) leave(nc net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.pending, nc)
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package stream
+
+import "net"
+
+// canPeek says that meet works here.
+const canPeek = false
+
+func (*Engine) meet(*net.TCPConn, string) bool { return false }
