@@ -123,7 +123,8 @@ func (m *QueueMonitor) CountJobs(ctx context.Context) (domain.QueueStatus, error
 func (m *QueueMonitor) Run(ctx context.Context) error {
 	var (
 		published   domain.QueueStatus
-		publishedAt time.Time // zero: a first change need not wait
+		countedAt   time.Time // zero: a first change need not wait
+		beat        = time.Now().Add(heartbeatQueueStatus)
 		due, forced bool
 		timer       = time.NewTimer(heartbeatQueueStatus)
 	)
@@ -137,19 +138,24 @@ func (m *QueueMonitor) Run(ctx context.Context) error {
 		case <-m.demanded:
 			due, forced = true, true
 		case <-timer.C:
-			forced = forced || !due && m.heard()
+		}
+		now := time.Now()
+		if !now.Before(beat) {
+			beat = now.Add(heartbeatQueueStatus)
+			forced = forced || m.heard()
 			due = due || forced
 		}
-		next := heartbeatQueueStatus
-		if wait := m.interval - time.Since(publishedAt); due && !publishedAt.IsZero() && wait > 0 {
-			next = wait
-		} else if due {
+		// Also a count that finds nothing new is not soon repeated: events that change no counts are many.
+		if ready := countedAt.Add(m.interval); due && !now.Before(ready) {
 			if m.publish(ctx, &published, forced) {
-				publishedAt = time.Now()
+				beat = now.Add(heartbeatQueueStatus)
 			}
-			due, forced = false, false
+			countedAt, due, forced = now, false, false
+		} else if due {
+			timer.Reset(ready.Sub(now))
+			continue
 		}
-		timer.Reset(next)
+		timer.Reset(beat.Sub(now))
 	}
 }
 

@@ -100,6 +100,26 @@ func TestQueueStatusHeartbeatOnlyWhileListenedTo(t *testing.T) {
 	})
 }
 
+// Progress changes no counts. However much of it there is, the queue is not counted more often than its status may be told,
+// and the heartbeat comes all the same.
+func TestQueueStatusBesideAFloodOfProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startMonitor(t)
+		r.listened.Store(true)
+		for range 600 {
+			r.Changed()
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		if n := len(r.running(t)); n != 2 {
+			t.Errorf("%d events in a minute; want 2", n)
+		}
+		if n := r.counter.asked.Load(); n > 62 {
+			t.Errorf("counted %d times in a minute", n)
+		}
+	})
+}
+
 func TestQueueStatusOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startMonitor(t)
