@@ -69,8 +69,11 @@ func New(s Services, o Options) http.Handler {
 	return a.recovering(a.cors(a.router))
 }
 
-// PathWebSocket is where WebSockets are.
-const PathWebSocket = "/api/v1/ws"
+// Where WebSockets and event streams are.
+const (
+	PathWebSocket = "/api/v1/ws"
+	PathEvents    = "/api/v1/events"
+)
 
 func (a *api) routes() {
 	a.open("/", a.index)
@@ -82,7 +85,7 @@ func (a *api) routes() {
 	a.open("/metrics", pass(a.Metrics))
 
 	a.get(PathWebSocket, pass(a.WebSocket))
-	a.get("/api/v1/events", pass(a.Events))
+	a.get(PathEvents, pass(a.Events))
 	a.get("/api/v1/events/poll", pass(a.Poll))
 	a.get("/api/v1/queue", a.queue)
 	a.get("/api/v1/connections", a.connections)
@@ -185,7 +188,7 @@ func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) error {
 // cors lets allowed pages read the answers, and answers their preflights.
 func (a *api) cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.opts.Origins.CORS(w, r)
+		a.opts.Origins.CORS(w.Header(), r)
 		if r.Method == http.MethodOptions && w.Header().Get("Access-Control-Allow-Origin") != "" {
 			h := w.Header()
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE")

@@ -9,7 +9,7 @@ import (
 )
 
 // queryToken holds the paths that browsers cannot send headers to.
-var queryToken = map[string]bool{PathWebSocket: true, "/api/v1/events": true, "/api/v1/events/poll": true}
+var queryToken = map[string]bool{PathWebSocket: true, PathEvents: true, "/api/v1/events/poll": true}
 
 // authenticate returns the request with its user attached and its token removed, so that nothing behind can log it. No
 // token is anonymous, unless one is required; one that is not valid is ErrUnauthorized. The header goes before the query.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
 )
@@ -95,6 +96,9 @@ type opening struct {
 func (o *opening) wantsStatus() bool {
 	return o.filter.Types == 0 || o.filter.Types.Has(domain.TypeQueueStatus)
 }
+
+// ip is the address that the limits of one address go by.
+func (o *opening) ip() string { return web.Host(o.remote) }
 
 // Describe implements app.Member.
 func (c *conn) Describe() domain.Connection {

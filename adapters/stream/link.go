@@ -171,7 +171,10 @@ func (*httpLink) queued() int                  { return -1 }
 func (l *httpLink) push(c *conn, rest []byte) bool {
 	timeout := c.shard.engine.opts.WriteTimeout
 	l.rest.Go(func() {
-		pushed(c, pieces(rest, func(b []byte) error { return l.write(b, timeout) }))
+		err := pieces(rest, func(b []byte) error { return l.write(b, timeout) })
+		if l.ctx.Err() == nil { // else the loop is being told that the client has left
+			pushed(c, err)
+		}
 	})
 	return true
 }

@@ -14,12 +14,12 @@ const (
 	acceptPause = 20 * time.Millisecond
 )
 
-// frontDoor is a listener that looks at the first request of each connection without taking it, serves WebSockets itself,
-// and passes on everything else untouched.
+// frontDoor is a listener that looks at the first request of each connection without taking it, serves what is the
+// engine's, and passes on everything else untouched.
 type frontDoor struct {
 	net.Listener
 	engine *Engine
-	path   string
+	paths  Paths
 	passed chan net.Conn
 	closed chan struct{}
 	start  sync.Once
@@ -28,15 +28,19 @@ type frontDoor struct {
 	pending map[net.Conn]struct{}
 }
 
-// Listen returns a listener for an HTTP server. Plain GETs of the path that upgrade to a WebSocket never reach that server:
-// they are answered on the bare connection, at a fraction of the cost. Whatever else comes, and every handshake that is to
-// be refused or carries credentials, it gets as if nobody had looked. Where there is no poller it gets everything.
-func (e *Engine) Listen(l net.Listener, path string) net.Listener {
+// Paths are where the engine's endpoints are.
+type Paths struct{ WebSocket, Events string }
+
+// Listen returns a listener for an HTTP server. Plain requests for a WebSocket or an event stream never reach that server:
+// they are answered on the bare connection, at a fraction of the cost. Whatever else comes, and every such request that is
+// to be refused, carries credentials, or is unusual, it gets as if nobody had looked. Where there is no poller it gets
+// everything.
+func (e *Engine) Listen(l net.Listener, paths Paths) net.Listener {
 	if !canPeek || e.opts.Goroutines {
 		return l
 	}
 	return &frontDoor{
-		Listener: l, engine: e, path: path, passed: make(chan net.Conn), closed: make(chan struct{}), pending: map[net.Conn]struct{}{},
+		Listener: l, engine: e, paths: paths, passed: make(chan net.Conn), closed: make(chan struct{}), pending: map[net.Conn]struct{}{},
 	}
 }
 
@@ -94,7 +98,7 @@ func (d *frontDoor) greet(nc net.Conn) {
 		return
 	}
 	tcp, ok := nc.(*net.TCPConn)
-	if ok && d.engine.meet(tcp, d.path) {
+	if ok && d.engine.meet(tcp, d.paths) {
 		d.leave(nc)
 		return
 	}

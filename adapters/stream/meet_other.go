@@ -7,4 +7,4 @@ import "net"
 // canPeek says that meet works here.
 const canPeek = false
 
-func (*Engine) meet(*net.TCPConn, string) bool { return false }
+func (*Engine) meet(*net.TCPConn, Paths) bool { return false }

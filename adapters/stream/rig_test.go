@@ -76,7 +76,7 @@ func newRig(t testing.TB, s setup) *rig {
 	r.server = httptest.NewUnstartedServer(handler)
 	r.server.Listener = smallBuffers{r.server.Listener}
 	if s.wrap == nil && !s.tls {
-		r.server.Listener = r.engine.Listen(r.server.Listener, "/ws")
+		r.server.Listener = r.engine.Listen(r.server.Listener, Paths{"/ws", "/events"})
 	}
 	if s.tls {
 		r.server.EnableHTTP2 = true

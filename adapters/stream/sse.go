@@ -3,7 +3,6 @@ package stream
 import (
 	"bytes"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -22,44 +21,55 @@ const (
 
 // ServeEvents serves server-sent events until the connection ends.
 func (e *Engine) ServeEvents(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	filter, err := queryFilter(q)
-	f := format(0)
-	switch names := q.Get("names"); {
-	case names == "dotted":
-		f |= dotted
-	case names != "" && err == nil:
-		err = domain.Invalid("names", "must be dotted, or left out")
-	}
+	o, err := eventsRequest(r)
 	if err != nil {
 		web.Problem(w, err)
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("Cache-Control", "no-cache, no-transform")
-	h.Set("X-Accel-Buffering", "no")
+	eventsHeader(h)
 	if r.Method == http.MethodHead {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	place, err := e.admit("sse", web.RemoteIP(r))
+	place, err := e.admit("sse", o.ip())
 	if err != nil {
 		turnAway(w, r, err)
 		return
 	}
 	defer e.crew.Done()
-	o := &opening{
-		format: f, filter: filter, modern: true, skip: true, lastEventID: lastEventID(r), remote: r.RemoteAddr, user: web.User(r.Context()),
-	}
 	at := e.feed.Head()
 	if r.ProtoMajor == 1 {
 		if nc, _, err := http.NewResponseController(w).Hijack(); err == nil {
-			e.hijacked(r, nc, place, at, o, h)
+			_ = nc.SetDeadline(time.Time{}) // the server's own deadlines are over
+			e.connect(r.Context(), e.adopt(nc), place, at, o, o.head(r, h), nil)
 			return
 		}
 	}
 	e.streamed(w, r, place, at, o)
+}
+
+// eventsRequest reads what a client asks for.
+func eventsRequest(r *http.Request) (o *opening, err error) {
+	q := r.URL.Query()
+	o = &opening{modern: true, skip: true, lastEventID: lastEventID(r), remote: r.RemoteAddr, user: web.User(r.Context())}
+	if o.filter, err = queryFilter(q); err != nil {
+		return nil, err
+	}
+	switch q.Get("names") {
+	case "":
+	case "dotted":
+		o.format = dotted
+	default:
+		return nil, domain.Invalid("names", "must be dotted, or left out")
+	}
+	return o, nil
+}
+
+func eventsHeader(h http.Header) {
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
 }
 
 // turnAway answers when there is no room. A browser's EventSource gives up for good on any status but 200, so it gets
@@ -72,9 +82,9 @@ func turnAway(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = w.Write(retryField(retryFull + rand.N(retryFull)))
 }
 
-// hijacked serves on the bare connection: no handler, no buffers.
-func (e *Engine) hijacked(r *http.Request, nc net.Conn, place *app.Place, at domain.Seq, o *opening, h http.Header) {
-	_ = nc.SetDeadline(time.Time{}) // the server's own deadlines are over
+// head returns the head of the response on a bare connection, with no handler and no buffers, and what the stream begins
+// with.
+func (o *opening) head(r *http.Request, h http.Header) []byte {
 	if r.ProtoAtLeast(1, 1) {
 		o.format |= chunked
 		h.Set("Transfer-Encoding", "chunked")
@@ -85,7 +95,7 @@ func (e *Engine) hijacked(r *http.Request, nc net.Conn, place *app.Place, at dom
 	head.WriteString("HTTP/1.1 200 OK\r\n")
 	_ = h.Write(&head) // to memory
 	head.WriteString("\r\n")
-	e.connect(r.Context(), e.adopt(nc), place, at, o, append(head.Bytes(), o.greeting()...), nil)
+	return append(head.Bytes(), o.greeting()...)
 }
 
 // streamed serves through the response of the HTTP server, as HTTP/2 needs it.

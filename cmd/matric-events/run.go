@@ -69,7 +69,9 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.listener, err = net.Listen("tcp", s.Listen); err != nil {
+	// Streams have signs of life of their own, and requests end in time.
+	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
+	if h.listener, err = config.Listen(ctx, "tcp", s.Listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
 	if h.store, err = sqlstore.Open(ctx, s.DatabaseURL, &sqlstore.Options{SecretKeyFile: s.SecretKeyFile}); err != nil {
@@ -224,13 +226,13 @@ func (h *hub) openServer(handler http.Handler) {
 	}, h.stopServer)
 }
 
-// frontDoor is the listener, with WebSockets taken out of what comes to the server. When every request needs a token,
-// they come to the server, too, which knows tokens.
+// frontDoor is the listener, with WebSockets and event streams taken out of what comes to the server. When every request
+// needs a token, they come to the server, too, which knows tokens.
 func (h *hub) frontDoor() net.Listener {
 	if h.settings.RequireAuth {
 		return h.listener
 	}
-	return h.engine.Listen(h.listener, httpapi.PathWebSocket)
+	return h.engine.Listen(h.listener, stream.Paths{WebSocket: httpapi.PathWebSocket, Events: httpapi.PathEvents})
 }
 
 // run serves until ctx ends or a part fails, and returns once everything has ended in order.

@@ -70,8 +70,7 @@ func (o Origins) AllowPage(origin, host string) bool {
 }
 
 // CORS adds the headers that let an allowed page read the answer.
-func (o Origins) CORS(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
+func (o Origins) CORS(h http.Header, r *http.Request) {
 	h.Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); origin != "" && o.Allow(r) {
 		h.Set("Access-Control-Allow-Origin", origin)

@@ -72,7 +72,7 @@ func TestOrigins(t *testing.T) {
 				t.Errorf("Allow = %v, want %v", got, tc.want)
 			}
 			w := httptest.NewRecorder()
-			o.CORS(w, r)
+			o.CORS(w.Header(), r)
 			want := tc.origin
 			if !tc.want {
 				want = ""
