@@ -22,7 +22,7 @@ type Options struct {
 	WriteTimeout time.Duration // for a client to take the next 16 KiB, or what there is; 10 s
 	Keepalive    time.Duration // between event-stream comments while nothing else is sent; 15 s
 	Origins      web.Origins   // pages that may open a WebSocket
-	Loops        int           // writer loops; one for each processor
+	Loops        int           // writer loops; one for every two processors, so that those who publish have their turn
 	Goroutines   bool          // give each connection a goroutine, as where there is no poller
 	// NewID makes the identifiers of connections. It is required.
 	NewID func() domain.UUID
@@ -39,7 +39,7 @@ func (o Options) withDefaults() Options {
 	fill(&o.WriteTimeout, 10*time.Second)
 	fill(&o.Keepalive, 15*time.Second)
 	if o.Loops <= 0 {
-		o.Loops = runtime.GOMAXPROCS(0)
+		o.Loops = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	return o
 }
