@@ -1,0 +1,75 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Column is a column of a table.
+type Column struct {
+	Head string
+	Cell func(*Result) string
+}
+
+// Table writes results as Markdown, padded so that it reads well without rendering, too.
+func Table(w io.Writer, columns []Column, results []*Result) error {
+	rows := make([][]string, len(results)+1)
+	widths := make([]int, len(columns))
+	for i, c := range columns {
+		rows[0] = append(rows[0], c.Head)
+		for k, r := range results {
+			rows[k+1] = append(rows[k+1], c.Cell(r))
+		}
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	var b strings.Builder
+	for k, row := range rows {
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				fmt.Fprintf(&b, "| %s%s ", cell, pad) // names to the left
+			} else {
+				fmt.Fprintf(&b, "| %s%s ", pad, cell) // numbers to the right
+			}
+		}
+		b.WriteString("|\n")
+		if k == 0 {
+			for i, width := range widths {
+				rule := strings.Repeat("-", width)
+				if i == 0 {
+					fmt.Fprintf(&b, "|:%s-", rule)
+				} else {
+					fmt.Fprintf(&b, "|-%s:", rule)
+				}
+			}
+			b.WriteString("|\n")
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Number renders a number to about three digits, with thousands set off.
+func Number(v float64) string {
+	switch {
+	case v >= 100:
+		return count(v)
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	default:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+}
+
+func count(v float64) string {
+	digits := strconv.FormatFloat(v, 'f', 0, 64)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
