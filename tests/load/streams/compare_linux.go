@@ -1,7 +1,89 @@
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
 
-type compareCmd struct{}
+	"github.com/matric/matric-events/tests/load/streams/report"
+	"github.com/matric/matric-events/tests/load/streams/scenario"
+)
 
-func (c *compareCmd) Run(ctx context.Context) error { return nil }
+type compareCmd struct {
+	Programs
+	Load
+	Output
+	Servers []string `help:"Servers, in the order of the table." default:"hub,hub-sse,centrifuge,gorilla,go-sse,limit1,limit16"`
+	Sizes   []int    `help:"Numbers of clients." default:"1000,10000"`
+	Rates   []string `help:"Events per second, or max." default:"max,10"`
+}
+
+// cell is one line of the table.
+type cell struct {
+	setup scenario.Setup
+	runs  []*report.Result
+}
+
+// Run measures each number of clients and rate in rounds over all servers, so that what else the machine does for a minute
+// does not fall on all the runs of one server. A server that fails is told and left out; the others go on.
+func (c *compareCmd) Run(ctx context.Context) error {
+	groups, err := c.groups()
+	if err != nil {
+		return err
+	}
+	var results []*report.Result
+	var failed []error
+	done, total := 0, len(groups)*len(c.Servers)*c.Runs
+	for _, group := range groups {
+		for range c.Runs {
+			for i := range group {
+				s, done2 := group[i].setup, done+1
+				done = done2
+				s.Say = func(format string, args ...any) {
+					say("[%d/%d] %s: %s", done2, total, s.Server, fmt.Sprintf(format, args...))
+				}
+				r, err := once(ctx, scenario.Fanout, s)
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				if err != nil {
+					failed = append(failed, fmt.Errorf("%s with %d clients: %w", s.Server, s.Clients, err))
+					continue
+				}
+				group[i].runs = append(group[i].runs, r)
+			}
+		}
+		for _, cell := range group {
+			if cell.runs != nil {
+				results = append(results, report.Merge(cell.runs))
+			}
+		}
+	}
+	return errors.Join(c.write(results), errors.Join(failed...))
+}
+
+// groups returns a cell for each server in each of the sizes and rates.
+func (c *compareCmd) groups() (groups [][]cell, err error) {
+	for _, size := range c.Sizes {
+		for _, r := range c.Rates {
+			var group []cell
+			for _, name := range c.Servers {
+				ct, start, err := c.named(name)
+				if err != nil {
+					return nil, err
+				}
+				s, err := setup(ct, start, c.Load)
+				if err != nil {
+					return nil, err
+				}
+				if s.Rate, err = rate(r); err != nil {
+					return nil, err
+				}
+				s.Clients = size
+				group = append(group, cell{setup: s})
+			}
+			groups = append(groups, group)
+		}
+	}
+	return groups, nil
+}
