@@ -19,6 +19,9 @@ import (
 type commands struct {
 	Fanout      fanoutCmd      `cmd:"" help:"Publish to all clients: throughput or latency, and what a delivery costs."`
 	Connect     connectCmd     `cmd:"" help:"Open all connections: how fast, and what one takes."`
+	Idle        idleCmd        `cmd:"" help:"Hold connections through three heartbeats: what they cost, and how many remain."`
+	Slow        slowCmd        `cmd:"" help:"One client that never reads: what the others and the server feel of it."`
+	StormResume resumeCmd      `cmd:"" help:"Drop all clients at once; they come back and go on by their last event_id."`
 	Compare     compareCmd     `cmd:"" help:"Measure several servers, in turn, and print one table."`
 	LimitServer limitServerCmd `cmd:"" help:"Run the limit server by itself."`
 }
@@ -40,7 +43,12 @@ type Output struct {
 
 // write prints the table and writes the file.
 func (o Output) write(results []*report.Result) error {
-	if err := report.Table(os.Stdout, report.Columns(results), results); err != nil {
+	columns := report.Columns(results)
+	if len(results) == 1 {
+		if err := report.List(os.Stdout, columns, results[0]); err != nil {
+			return err
+		}
+	} else if err := report.Table(os.Stdout, columns, results); err != nil {
 		return err
 	}
 	if o.JSON == "" {

@@ -85,6 +85,9 @@ func once(ctx context.Context, run Scenario, s scenario.Setup) (*report.Result, 
 	if err == nil {
 		r.Runs = 1
 		say("%s", r.Line())
+		for _, reason := range r.Reasons() {
+			say("fault: %s", reason)
+		}
 	}
 	return r, err
 }

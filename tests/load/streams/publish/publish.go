@@ -33,6 +33,7 @@ type Load struct {
 	stop    context.CancelFunc
 	working sync.WaitGroup
 	acked   atomic.Int64
+	each    []atomic.Uint64 // acknowledged of each publisher
 	stalls  atomic.Int64
 
 	mu     sync.Mutex // guards what publishers hand in when they end
@@ -60,7 +61,7 @@ func Start(ctx context.Context, o Options) *Load {
 	}
 	o.Publishers = max(o.Publishers, 1)
 	ctx, stop := context.WithCancel(ctx)
-	l := &Load{o: o, stop: stop, totals: Totals{
+	l := &Load{o: o, stop: stop, each: make([]atomic.Uint64, o.Publishers), totals: Totals{
 		Published: make([]uint64, o.Publishers), Failed: map[string]int{}, Ack: tally.NewLatency(),
 	}}
 	schedule := Schedule{Start: tally.Now(), Rate: o.Rate, Publishers: o.Publishers}
@@ -72,6 +73,15 @@ func Start(ctx context.Context, o Options) *Load {
 
 // Acked returns how many events have been published so far.
 func (l *Load) Acked() int64 { return l.acked.Load() }
+
+// Published returns how many events each publisher has published so far.
+func (l *Load) Published() []uint64 {
+	n := make([]uint64, len(l.each))
+	for k := range l.each {
+		n[k] = l.each[k].Load()
+	}
+	return n
+}
 
 // Stop ends publishing, each publisher's last event acknowledged, and returns what was done.
 func (l *Load) Stop() Totals {
@@ -101,6 +111,7 @@ func (l *Load) publish(ctx context.Context, k int, schedule Schedule) {
 		}
 		ack.Record(tally.Now() - begin)
 		l.acked.Add(1)
+		l.each[k].Store(seq)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

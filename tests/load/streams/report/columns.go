@@ -9,31 +9,30 @@ import (
 
 // Columns returns those that say something about any of the results.
 func Columns(results []*Result) []Column {
-	columns := []Column{
-		{"server", func(r *Result) string { return r.Server }},
-		{"clients", func(r *Result) string { return count(float64(r.Clients)) }},
-		{"events/s", func(r *Result) string { return r.Rate }},
-	}
-	columns = append(columns, loadColumns("", func(r *Result) *Load { return r.Load })...)
-	columns = append(columns, openColumns...)
-	columns = append(columns, idleColumns...)
-	columns = append(columns, loadColumns("alone: ", func(r *Result) *Load { return part(r.Slow, func(s *Slow) *Load { return &s.Without }) })...)
-	columns = append(columns, loadColumns("with a slow one: ", func(r *Result) *Load { return part(r.Slow, func(s *Slow) *Load { return &s.With }) })...)
-	columns = append(columns, slowColumns...)
-	columns = append(columns, resumeColumns...)
-	columns = append(columns, Column{"faults", faults})
-	return slices.DeleteFunc(columns, func(c Column) bool {
+	return told(slices.Concat(what, found), results)
+}
+
+func told(columns []Column, results []*Result) []Column {
+	return slices.DeleteFunc(slices.Clone(columns), func(c Column) bool {
 		return !slices.ContainsFunc(results, func(r *Result) bool { return c.Cell(r) != "" })
 	})
 }
 
-// part returns a part of a part of a result that may be nil.
-func part[P, Q any](p *P, of func(*P) *Q) *Q {
-	if p == nil {
-		return nil
+// what was measured, and what was found.
+var (
+	what = []Column{
+		{"server", func(r *Result) string { return r.Server }},
+		{"clients", func(r *Result) string { return count(float64(r.Clients)) }},
+		{"events/s", func(r *Result) string { return r.Rate }},
 	}
-	return of(p)
-}
+	found = slices.Concat(
+		loadColumns("", func(r *Result) *Load { return r.Load }),
+		openColumns, idleColumns,
+		loadColumns("alone: ", without), loadColumns("with a slow one: ", with), slowColumns,
+		resumeColumns,
+		[]Column{{"faults", faults}},
+	)
+)
 
 // of makes a column of a number in a part of a result; it is empty where the result does not have the part.
 func of[P any](head string, part func(*Result) *P, number func(*P) float64) Column {
@@ -73,8 +72,8 @@ func open(r *Result) *Open { return r.Open }
 
 var openColumns = []Column{
 	of("conns/s", open, func(o *Open) float64 { return o.PerSecond }),
-	of("handshake p50", open, func(o *Open) float64 { return o.P50 }),
-	of("p99 ms", open, func(o *Open) float64 { return o.P99 }),
+	of("handshake p50 ms", open, func(o *Open) float64 { return o.P50 }),
+	of("handshake p99 ms", open, func(o *Open) float64 { return o.P99 }),
 	of("CPU s/10,000", open, func(o *Open) float64 { return o.ServerCPU }),
 	of("KiB/conn", open, func(o *Open) float64 { return o.KiBEach }),
 }
@@ -86,6 +85,20 @@ var idleColumns = []Column{
 	of("server cores", idle, func(i *Idle) float64 { return i.ServerCores }),
 	counting("remain", idle, func(i *Idle) float64 { return i.Remain }),
 	counting("reached by the last event", idle, func(i *Idle) float64 { return i.Reached }),
+}
+
+func without(r *Result) *Load {
+	if r.Slow == nil {
+		return nil
+	}
+	return &r.Slow.Without
+}
+
+func with(r *Result) *Load {
+	if r.Slow == nil {
+		return nil
+	}
+	return &r.Slow.With
 }
 
 var slowColumns = []Column{{"the slow one", func(r *Result) string {
@@ -132,6 +145,26 @@ func faults(r *Result) string {
 	return strings.Join(list, ", ")
 }
 
+// Reasons tells why connections failed or ended and events were refused.
+func (r *Result) Reasons() (list []string) {
+	for _, counts := range r.byReason() {
+		for _, why := range slices.Sorted(maps.Keys(counts)) {
+			list = append(list, fmt.Sprintf("%d x %s", counts[why], why))
+		}
+	}
+	return list
+}
+
+func (r *Result) byReason() (all []map[string]int64) {
+	if r.Open != nil {
+		all = append(all, r.Open.Failed)
+	}
+	if r.Faults != nil {
+		all = append(all, r.Faults.Disconnected, r.Faults.Publish)
+	}
+	return all
+}
+
 func total(counts map[string]int64) (n int64) {
 	for v := range maps.Values(counts) {
 		n += v
@@ -142,7 +175,7 @@ func total(counts map[string]int64) (n int64) {
 // Line returns a result in one line, for those who watch.
 func (r *Result) Line() string {
 	var b strings.Builder
-	for _, c := range Columns([]*Result{r})[3:] {
+	for _, c := range told(found, []*Result{r}) {
 		if b.Len() > 0 {
 			b.WriteString("  ")
 		}

@@ -14,17 +14,33 @@ type Column struct {
 	Cell func(*Result) string
 }
 
-// Table writes results as Markdown, padded so that it reads well without rendering, too.
+// Table writes results as Markdown, one a line.
 func Table(w io.Writer, columns []Column, results []*Result) error {
 	rows := make([][]string, len(results)+1)
-	widths := make([]int, len(columns))
-	for i, c := range columns {
+	for _, c := range columns {
 		rows[0] = append(rows[0], c.Head)
 		for k, r := range results {
 			rows[k+1] = append(rows[k+1], c.Cell(r))
 		}
-		for _, row := range rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+	}
+	return markdown(w, rows)
+}
+
+// List writes one result as Markdown, one number a line.
+func List(w io.Writer, columns []Column, r *Result) error {
+	var rows [][]string
+	for _, c := range columns {
+		rows = append(rows, []string{c.Head, c.Cell(r)})
+	}
+	return markdown(w, rows)
+}
+
+// markdown writes a table, the first row as its head, padded so that it reads well without rendering, too.
+func markdown(w io.Writer, rows [][]string) error {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
 	var b strings.Builder

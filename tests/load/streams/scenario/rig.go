@@ -36,6 +36,7 @@ type Setup struct {
 	Settle   time.Duration // from the last handshake to the reading of idle memory
 	Warmup   time.Duration // of publishing, before it is measured
 	Duration time.Duration
+	Away     time.Duration // from the drop of all clients to their return
 
 	// Say tells people how the run is getting on.
 	Say func(format string, args ...any)
@@ -74,7 +75,7 @@ func open(ctx context.Context, s Setup, name string, remember bool) (g *rig, err
 	if g.process, err = s.Start(); err != nil {
 		return g, err
 	}
-	if err := sleep(ctx, 300*time.Millisecond); err != nil { // for it to come to rest
+	if err := sleep(ctx, s.Settle/4); err != nil { // for it to come to rest
 		return g, err
 	}
 	g.crowd, err = swarm.New(swarm.Options{

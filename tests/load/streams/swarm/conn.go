@@ -106,7 +106,7 @@ func (l *loop) frames(c *conn, b []byte) (rest []byte, fault string) {
 		switch m.Kind {
 		case wire.Data:
 			l.text(c, m.Payload)
-			if ping := l.o.Target.Ping; ping != "" && lastLine(m.Payload) == ping {
+			if ping := l.o.Target.Ping; ping != "" && hasLine(m.Payload, ping) {
 				l.send(c, wire.AppendText(nil, []byte(ping)))
 			}
 		case wire.Ping:
@@ -119,9 +119,17 @@ func (l *loop) frames(c *conn, b []byte) (rest []byte, fault string) {
 	return nil, ""
 }
 
-func lastLine(b []byte) string {
-	b = bytes.TrimRight(b, "\n")
-	return string(b[bytes.LastIndexByte(b, '\n')+1:])
+// hasLine reports whether a line of text is the one given; servers may gather several messages in one, a line each.
+func hasLine(text []byte, line string) bool {
+	if !bytes.Contains(text, []byte(line)) {
+		return false
+	}
+	for l := range bytes.Lines(text) {
+		if string(bytes.TrimSuffix(l, []byte{'\n'})) == line {
+			return true
+		}
+	}
+	return false
 }
 
 // text enters the events in a message or in some lines of a stream.
