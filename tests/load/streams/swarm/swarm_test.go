@@ -159,16 +159,18 @@ func clientFrame(in *bufio.Reader) string {
 	return fmt.Sprintf("%x %s", head[0], payload)
 }
 
+func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
+
 // An event stream in chunks, cut within a line; dropped clients come back to where they were.
 func TestEventStreamAndReturn(t *testing.T) {
 	again := make(chan struct{})
 	addr := serve(t, func(nc net.Conn, in *bufio.Reader) {
 		select {
 		case <-again:
-			_, _ = nc.Write([]byte(streaming + "26\r\ndata: {\"event_id\":\"b\",\"m\":\"stamp=0-2-1;\r\n3\r\n\"}\n\r\n"))
+			_, _ = nc.Write([]byte(streaming + chunk(`data: {"event_id":"b","m":"stamp=0-2-1;`) + chunk("\"}\n")))
 		default:
-			_, _ = nc.Write([]byte(streaming + "16\r\ndata: {\"event_id\":\"a\",\"\r\n"))
-			_, _ = nc.Write([]byte("13\r\nm\":\"stamp=0-1-1;\"}\n\r\n"))
+			_, _ = nc.Write([]byte(streaming + chunk(`data: {"event_id":"a","`)))
+			_, _ = nc.Write([]byte(chunk("m\":\"stamp=0-1-1;\"}\n")))
 		}
 		_, _ = in.ReadByte() // until the client is gone
 	})
