@@ -21,22 +21,22 @@ func told(columns []Column, results []*Result) []Column {
 // what was measured, and what was found.
 var (
 	what = []Column{
-		{"server", func(r *Result) string { return r.Server }},
-		{"clients", func(r *Result) string { return count(float64(r.Clients)) }},
-		{"events/s", func(r *Result) string { return r.Rate }},
+		{Head: "server", Cell: func(r *Result) string { return r.Server }},
+		{Head: "clients", Cell: func(r *Result) string { return count(float64(r.Clients)) }},
+		{Head: "events/s", Cell: func(r *Result) string { return r.Rate }},
 	}
 	found = slices.Concat(
 		loadColumns("", func(r *Result) *Load { return r.Load }),
 		openColumns, idleColumns,
 		loadColumns("alone: ", without), loadColumns("with a slow one: ", with), slowColumns,
 		resumeColumns,
-		[]Column{{"faults", faults}},
+		[]Column{{Head: "faults", Cell: faults}},
 	)
 )
 
 // of makes a column of a number in a part of a result; it is empty where the result does not have the part.
 func of[P any](head string, part func(*Result) *P, number func(*P) float64) Column {
-	return Column{head, func(r *Result) string {
+	return Column{Head: head, Cell: func(r *Result) string {
 		if p := part(r); p != nil {
 			return Number(number(p))
 		}
@@ -46,13 +46,18 @@ func of[P any](head string, part func(*Result) *P, number func(*P) float64) Colu
 
 // counting is of for whole numbers.
 func counting[P any](head string, part func(*Result) *P, number func(*P) float64) Column {
-	c := of(head, part, number)
-	return Column{head, func(r *Result) string {
-		if c.Cell(r) == "" {
-			return ""
+	return Column{Head: head, Cell: func(r *Result) string {
+		if p := part(r); p != nil {
+			return count(number(p))
 		}
-		return count(number(part(r)))
+		return ""
 	}}
+}
+
+// detail makes a column one that is left out where there is little room.
+func detail(c Column) Column {
+	c.Detail = true
+	return c
 }
 
 func loadColumns(prefix string, load func(*Result) *Load) []Column {
@@ -61,8 +66,9 @@ func loadColumns(prefix string, load func(*Result) *Load) []Column {
 		of(prefix+"CPU s/M", load, func(l *Load) float64 { return l.ServerCPU }),
 		of(prefix+"p50 ms", load, func(l *Load) float64 { return l.P50 }),
 		of(prefix+"p99 ms", load, func(l *Load) float64 { return l.P99 }),
-		of(prefix+"max ms", load, func(l *Load) float64 { return l.Max }),
-		of(prefix+"MiB", load, func(l *Load) float64 { return l.MemoryMiB }),
+		detail(of(prefix+"p99.9 ms", load, func(l *Load) float64 { return l.P999 })),
+		detail(of(prefix+"max ms", load, func(l *Load) float64 { return l.Max })),
+		detail(of(prefix+"MiB", load, func(l *Load) float64 { return l.MemoryMiB })),
 		of(prefix+"client s/M", load, func(l *Load) float64 { return l.ClientCPU }),
 		of(prefix+"other cores", load, func(l *Load) float64 { return l.OtherCores }),
 	}
@@ -72,8 +78,8 @@ func open(r *Result) *Open { return r.Open }
 
 var openColumns = []Column{
 	of("conns/s", open, func(o *Open) float64 { return o.PerSecond }),
-	of("handshake p50 ms", open, func(o *Open) float64 { return o.P50 }),
-	of("handshake p99 ms", open, func(o *Open) float64 { return o.P99 }),
+	detail(of("handshake p50 ms", open, func(o *Open) float64 { return o.P50 })),
+	detail(of("handshake p99 ms", open, func(o *Open) float64 { return o.P99 })),
 	of("CPU s/10,000", open, func(o *Open) float64 { return o.ServerCPU }),
 	of("KiB/conn", open, func(o *Open) float64 { return o.KiBEach }),
 }
@@ -101,7 +107,7 @@ func with(r *Result) *Load {
 	return &r.Slow.With
 }
 
-var slowColumns = []Column{{"the slow one", func(r *Result) string {
+var slowColumns = []Column{{Head: "the slow one", Cell: func(r *Result) string {
 	if r.Slow == nil {
 		return ""
 	}

@@ -8,16 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// Column is a column of a table.
+// Column is a column of a table, or a line of a list.
 type Column struct {
-	Head string
-	Cell func(*Result) string
+	Head   string
+	Cell   func(*Result) string
+	Detail bool // left out where there is little room
 }
 
-// Table writes results as Markdown, one a line.
+// Table writes results as Markdown, one a line, without details.
 func Table(w io.Writer, columns []Column, results []*Result) error {
 	rows := make([][]string, len(results)+1)
 	for _, c := range columns {
+		if c.Detail {
+			continue
+		}
 		rows[0] = append(rows[0], c.Head)
 		for k, r := range results {
 			rows[k+1] = append(rows[k+1], c.Cell(r))
