@@ -10,14 +10,14 @@ import (
 
 // task is what all commands about one server have in common.
 type task struct {
-	One
-	Load
-	Output
+	one
+	load
+	output
 }
 
 // do runs a scenario with what a command's own flags add to the setup, and writes its result.
-func (t task) do(ctx context.Context, run Scenario, events string, add func(*scenario.Setup)) error {
-	s, err := t.setup(t.Load)
+func (t task) do(ctx context.Context, run script, events string, add func(*scenario.Setup)) error {
+	s, err := t.setup(t.load)
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 type compareCmd struct {
-	Programs
-	Load
-	Output
+	programs
+	load
+	output
 	Servers []string `help:"Servers, in the order of the table." default:"hub,hub-sse,centrifuge,gorilla,go-sse,limit1,limit16"`
 	Sizes   []int    `help:"Numbers of clients." default:"1000,10000"`
 	Rates   []string `help:"Events per second, or max." default:"max,10"`
@@ -25,7 +25,8 @@ type cell struct {
 }
 
 // Run measures each number of clients and rate in rounds over all servers, so that what else the machine does for a minute
-// does not fall on all the runs of one server. A server that fails is told and left out; the others go on.
+// does not fall on all the runs of one server. A server that fails is told and left out, the others go on; when it is
+// interrupted, it writes what it has.
 func (c *compareCmd) Run(ctx context.Context) error {
 	groups, err := c.groups()
 	if err != nil {
@@ -37,20 +38,8 @@ func (c *compareCmd) Run(ctx context.Context) error {
 	for _, group := range groups {
 		for range c.Runs {
 			for i := range group {
-				s, done2 := group[i].setup, done+1
-				done = done2
-				s.Say = func(format string, args ...any) {
-					say("[%d/%d] %s: %s", done2, total, s.Server, fmt.Sprintf(format, args...))
-				}
-				r, err := once(ctx, scenario.Fanout, s)
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
-				}
-				if err != nil {
-					failed = append(failed, fmt.Errorf("%s with %d clients: %w", s.Server, s.Clients, err))
-					continue
-				}
-				group[i].runs = append(group[i].runs, r)
+				done++
+				failed = append(failed, group[i].run(ctx, fmt.Sprintf("[%d/%d]", done, total)))
 			}
 		}
 		for _, cell := range group {
@@ -59,7 +48,22 @@ func (c *compareCmd) Run(ctx context.Context) error {
 			}
 		}
 	}
-	return errors.Join(c.write(results), errors.Join(failed...))
+	return errors.Join(c.write(results), context.Cause(ctx), errors.Join(failed...))
+}
+
+// run measures once, unless it is too late for that.
+func (c *cell) run(ctx context.Context, place string) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	s := c.setup
+	s.Say = func(format string, args ...any) { say("%s %s: %s", place, s.Server, fmt.Sprintf(format, args...)) }
+	r, err := once(ctx, scenario.Fanout, s)
+	if err != nil {
+		return fmt.Errorf("%s with %d clients: %w", s.Server, s.Clients, err)
+	}
+	c.runs = append(c.runs, r)
+	return nil
 }
 
 // groups returns a cell for each server in each of the sizes and rates.
@@ -72,7 +76,7 @@ func (c *compareCmd) groups() (groups [][]cell, err error) {
 				if err != nil {
 					return nil, err
 				}
-				s, err := setup(ct, start, c.Load)
+				s, err := setup(ct, start, c.load)
 				if err != nil {
 					return nil, err
 				}

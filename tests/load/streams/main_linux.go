@@ -36,13 +36,13 @@ func main() {
 	k.FatalIfErrorf(k.Run())
 }
 
-// Output is where results go.
-type Output struct {
+// output is where results go.
+type output struct {
 	JSON string `name:"json" help:"Also write the results, and those of each run, to a file." type:"path" placeholder:"FILE"`
 }
 
 // write prints the table and writes the file.
-func (o Output) write(results []*report.Result) error {
+func (o output) write(results []*report.Result) error {
 	columns := report.Columns(results)
 	if len(results) == 1 {
 		if err := report.List(os.Stdout, columns, results[0]); err != nil {

@@ -15,16 +15,16 @@ import (
 // longest bounds a run.
 const longest = 5 * time.Minute
 
-// One is a server to measure.
-type One struct {
-	Programs
+// one is a server to measure.
+type one struct {
+	programs
 	Server string `help:"What to start and measure: hub, hub-sse, centrifuge, centrifuge-sse, gorilla, go-sse, limit1 or limit16." default:"hub"`
 	URL    string `name:"url" help:"Measure a server that runs already, and speaks as --server does." placeholder:"URL"`
 	PID    int    `name:"pid" help:"With --url: the process whose processor time and memory are read." placeholder:"PID"`
 }
 
-// Load is how to load it.
-type Load struct {
+// load is how to load it.
+type load struct {
 	Timed      int           `help:"Clients that are read at every message. 0: all but at most 1,000, a tenth at max rate." default:"0"`
 	Window     int           `help:"At max rate: events published but not yet received." default:"100"`
 	Payload    int           `help:"Bytes of an event, as delivered; the hub's own are at least about 250." default:"200"`
@@ -37,7 +37,7 @@ type Load struct {
 }
 
 // setup puts the parts together.
-func (o One) setup(l Load) (scenario.Setup, error) {
+func (o one) setup(l load) (scenario.Setup, error) {
 	c, start, err := o.named(o.Server)
 	if err != nil {
 		return scenario.Setup{}, err
@@ -50,7 +50,7 @@ func (o One) setup(l Load) (scenario.Setup, error) {
 	return setup(c, start, l)
 }
 
-func setup(c contender, start func() (*server.Process, error), l Load) (scenario.Setup, error) {
+func setup(c contender, start func() (*server.Process, error), l load) (scenario.Setup, error) {
 	tg, err := target.Named(c.target)
 	return scenario.Setup{
 		Server: c.label, Start: start, Target: tg,
@@ -71,11 +71,11 @@ func rate(text string) (float64, error) {
 	return r, nil
 }
 
-// Scenario is one of package scenario's.
-type Scenario func(context.Context, scenario.Setup) (*report.Result, error)
+// script is one of package scenario's.
+type script func(context.Context, scenario.Setup) (*report.Result, error)
 
 // once runs a scenario once, within the bound.
-func once(ctx context.Context, run Scenario, s scenario.Setup) (*report.Result, error) {
+func once(ctx context.Context, run script, s scenario.Setup) (*report.Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("not done within %v", longest))
 	defer cancel()
 	r, err := run(ctx, s)
@@ -93,7 +93,7 @@ func once(ctx context.Context, run Scenario, s scenario.Setup) (*report.Result, 
 }
 
 // several runs a scenario a number of times and merges the results.
-func several(ctx context.Context, run Scenario, s scenario.Setup, runs int) (*report.Result, error) {
+func several(ctx context.Context, run script, s scenario.Setup, runs int) (*report.Result, error) {
 	var all []*report.Result
 	for i := range max(runs, 1) {
 		say("%s, run %d of %d", s.Server, i+1, max(runs, 1))

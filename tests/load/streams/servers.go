@@ -18,13 +18,13 @@ import (
 type contender struct {
 	label   string
 	target  string
-	command func(Programs) []string
+	command func(programs) []string
 }
 
-// Programs are where the servers' programs are.
-type Programs struct {
-	Hub   string `help:"The hub's program." default:".bin/matric-events" type:"path" placeholder:"FILE"`
-	Peers string `help:"Folder with the programs of the peers." default:".bin/peers" type:"path" placeholder:"DIR"`
+// programs are where the servers' programs are.
+type programs struct {
+	Hub   string `help:"The hub's program (.bin/matric-events)." default:".bin/matric-events" type:"path" placeholder:"FILE"`
+	Peers string `help:"Folder with the programs of the peers (.bin/peers)." default:".bin/peers" type:"path" placeholder:"DIR"`
 }
 
 var contenders = map[string]contender{
@@ -38,20 +38,20 @@ var contenders = map[string]contender{
 	"limit16":        {"limit, 16 events a write", "ws", limitServer(16)},
 }
 
-func hub(p Programs) []string {
+func hub(p programs) []string {
 	return []string{
 		p.Hub, "serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite:hub.db", "--log-level", "error",
 		"--max-connections", "0", "--max-connections-per-ip", "0", "--max-handshakes-per-second", "0",
 	}
 }
 
-func peer(name string) func(Programs) []string {
-	return func(p Programs) []string { return []string{filepath.Join(p.Peers, name), "-listen", "127.0.0.1:0"} }
+func peer(name string) func(programs) []string {
+	return func(p programs) []string { return []string{filepath.Join(p.Peers, name), "-listen", "127.0.0.1:0"} }
 }
 
 // limitServer is this program in another role.
-func limitServer(batch int) func(Programs) []string {
-	return func(Programs) []string {
+func limitServer(batch int) func(programs) []string {
+	return func(programs) []string {
 		self, err := os.Executable()
 		if err != nil {
 			self = os.Args[0]
@@ -61,7 +61,7 @@ func limitServer(batch int) func(Programs) []string {
 }
 
 // named returns a contender and how to start it.
-func (p Programs) named(name string) (c contender, start func() (*server.Process, error), err error) {
+func (p programs) named(name string) (c contender, start func() (*server.Process, error), err error) {
 	c, ok := contenders[name]
 	if !ok {
 		return c, nil, fmt.Errorf("server %q: want one of %s", name, strings.Join(slices.Sorted(maps.Keys(contenders)), ", "))

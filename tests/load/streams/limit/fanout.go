@@ -9,9 +9,6 @@ import (
 	"unsafe"
 )
 
-// writePatience is how long a subscriber that does not read may hold up the others, before it is cut off.
-const writePatience = time.Second
-
 // fanOut writes each event to every subscriber, until there are no more events.
 func (s *Server) fanOut() {
 	runtime.LockOSThread()
@@ -29,7 +26,7 @@ func (s *Server) fanOut() {
 		s.mu.Unlock()
 		kept := subscribers[:0]
 		for _, fd := range subscribers {
-			if writeAll(fd, out) {
+			if writeAll(fd, out, s.patience) {
 				kept = append(kept, fd)
 			} else {
 				_ = syscall.Close(fd)
@@ -43,7 +40,7 @@ func (s *Server) fanOut() {
 }
 
 // writeAll writes to a socket that does not block; it waits when the socket is full, as blocking ones would.
-func writeAll(fd int, b []byte) bool {
+func writeAll(fd int, b []byte, patience time.Duration) bool {
 	var deadline time.Time
 	for len(b) > 0 {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
@@ -55,7 +52,7 @@ func writeAll(fd int, b []byte) bool {
 		case errno != syscall.EAGAIN:
 			return false
 		case deadline.IsZero():
-			deadline = time.Now().Add(writePatience)
+			deadline = time.Now().Add(patience)
 		case time.Now().After(deadline):
 			return false
 		default:

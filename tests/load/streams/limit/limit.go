@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/matric/matric-events/tests/load/streams/wire"
 )
@@ -28,15 +29,16 @@ const queue = 1024
 
 // Server fans out to the subscribers that Serve has accepted.
 type Server struct {
-	batch  int
-	frames chan []byte
-	mu     sync.Mutex // guards what Serve hands to the thread that writes
-	joined []int
+	batch    int
+	patience time.Duration // how long a subscriber that does not read may hold up the others, before it is cut off
+	frames   chan []byte
+	mu       sync.Mutex // guards joined, which Serve hands to the thread that writes
+	joined   []int
 }
 
 // New makes a server whose writes hold up to batch events.
 func New(batch int) *Server {
-	return &Server{batch: max(batch, 1), frames: make(chan []byte, queue)}
+	return &Server{batch: max(batch, 1), patience: time.Second, frames: make(chan []byte, queue)}
 }
 
 // Serve accepts subscribers and publishers until the listener is closed.

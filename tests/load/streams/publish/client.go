@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"github.com/matric/matric-events/tests/load/streams/wire"
 )
 
 // patience is how long a server may take to acknowledge an event.
@@ -59,8 +57,4 @@ func (c *client) close() {
 		_ = c.conn.Close() // what was sent has been acknowledged or counts as failed
 		c.conn = nil
 	}
-}
-
-func stamp(publisher int, seq uint64, sent int64) wire.Stamp {
-	return wire.Stamp{Publisher: publisher, Seq: seq, Sent: sent}
 }

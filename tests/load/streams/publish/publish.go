@@ -14,6 +14,7 @@ import (
 
 	"github.com/matric/matric-events/tests/load/streams/tally"
 	"github.com/matric/matric-events/tests/load/streams/target"
+	"github.com/matric/matric-events/tests/load/streams/wire"
 )
 
 // Options say what publishes what. Server, Target and Arrived are required.
@@ -103,7 +104,7 @@ func (l *Load) publish(ctx context.Context, k int, schedule Schedule) {
 			break
 		}
 		seq++
-		body = l.o.Target.AppendEvent(body[:0], stamp(k, seq, sent), l.o.Size)
+		body = l.o.Target.AppendEvent(body[:0], wire.Stamp{Publisher: k, Seq: seq, Sent: sent}, l.o.Size)
 		begin := tally.Now()
 		if err := c.post(body); err != nil {
 			failed = append(failed, err.Error())

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	handshakePatience = 30 * time.Second
+	handshakePatience = 30 * time.Second // for any of the handshakes under way to get on
+	openPatience      = 2 * time.Minute  // for all of them
 	maxHead           = 8 << 10
 	// perSource is how many connections share a source address: fewer than it has ephemeral ports, and few enough that a
 	// server's limit per address can be told from its limit in all.
@@ -26,7 +27,8 @@ const (
 type opening struct {
 	waiting    []int // indices of connections to open
 	under      int   // handshakes under way
-	moved      time.Time
+	began      time.Time
+	moved      time.Time // when a handshake last ended
 	ok         int
 	failed     map[string]int
 	handshakes tally.Latency
@@ -39,7 +41,7 @@ func newOpening() opening { return opening{opened: make(chan struct{}, 1)} }
 
 func (l *loop) openAll() {
 	l.ok, l.failed, l.handshakes = 0, map[string]int{}, tally.NewLatency()
-	l.busy, l.moved = true, time.Now()
+	l.busy, l.began, l.moved = true, time.Now(), time.Now()
 	for i := range l.conns {
 		if l.conns[i].state == closed {
 			l.waiting = append(l.waiting, i)
@@ -61,7 +63,7 @@ func (l *loop) openMore() {
 			l.fail(&l.conns[i], err.Error())
 		}
 	}
-	if l.under > 0 && time.Since(l.moved) > handshakePatience {
+	if time.Since(l.moved) > handshakePatience || time.Since(l.began) > openPatience {
 		l.giveUp()
 	}
 	if l.under == 0 && len(l.waiting) == 0 {
@@ -70,12 +72,16 @@ func (l *loop) openMore() {
 	}
 }
 
-// giveUp fails all handshakes that are under way.
+// giveUp fails all handshakes that are under way or have not begun.
 func (l *loop) giveUp() {
 	for i := range l.conns {
 		if c := &l.conns[i]; c.state != closed && c.state != live {
-			l.fail(c, fmt.Sprintf("no handshake has got on for %v", handshakePatience))
+			l.fail(c, "handshake: not done in time")
 		}
+	}
+	if n := len(l.waiting); n > 0 {
+		l.failed["not begun, since others were not done in time"] += n
+		l.waiting = nil
 	}
 }
 

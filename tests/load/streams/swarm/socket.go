@@ -3,6 +3,7 @@
 package swarm
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"syscall"
@@ -26,7 +27,7 @@ func dial(server netip.AddrPort, source netip.Addr) (fd int, err error) {
 		return -1, fmt.Errorf("bind %v: %w", source, err)
 	}
 	err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(server.Port()), Addr: server.Addr().As4()})
-	if err != nil && err != syscall.EINPROGRESS { //nolint:errorlint // an Errno, on the path of every handshake
+	if err != nil && !errors.Is(err, syscall.EINPROGRESS) {
 		_ = syscall.Close(fd)
 		return -1, fmt.Errorf("connect: %w", err)
 	}
