@@ -58,7 +58,7 @@ func (g *rig) storm(ctx context.Context) (*report.Resume, error) {
 	g.Say("dropping %d connections", g.crowd.Live())
 	before, missed := g.process.Usage(), g.load.Acked()
 	g.crowd.Drop()
-	if err := sleep(ctx, g.Away); err != nil {
+	if err := g.away(ctx, missed); err != nil {
 		return nil, err
 	}
 	begin := time.Now()
@@ -78,6 +78,19 @@ func (g *rig) storm(ctx context.Context) (*report.Resume, error) {
 	r.PeakMiB = peak / (1 << 20)
 	r.ServerCPU = g.process.Usage().Server - before.Server
 	return r, nil
+}
+
+// away waits as long as the clients stay away: until they have missed something, at least.
+func (g *rig) away(ctx context.Context, acked int64) error {
+	if err := sleep(ctx, g.Away); err != nil {
+		return err
+	}
+	for g.load.Acked() == acked {
+		if err := sleep(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // level waits until every client that is connected has had all that was published when they were back.

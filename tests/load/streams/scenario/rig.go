@@ -36,7 +36,7 @@ type Setup struct {
 	Settle   time.Duration // from the last handshake to the reading of idle memory
 	Warmup   time.Duration // of publishing, before it is measured
 	Duration time.Duration
-	Away     time.Duration // from the drop of all clients to their return
+	Away     time.Duration // from the drop of all clients to their return, at least
 
 	// Say tells people how the run is getting on.
 	Say func(format string, args ...any)

@@ -70,7 +70,7 @@ func (s *Swarm) Behind(published []uint64) (clients int, events int64) {
 	return clients, events
 }
 
-// Silent returns how many clients have not had an event yet.
+// Silent returns how many clients, of those connected, have not had an event yet.
 func (s *Swarm) Silent() (n int) {
 	s.each(func(l *loop) {
 		l.sweep()

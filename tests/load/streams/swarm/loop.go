@@ -5,6 +5,7 @@ package swarm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -184,11 +185,9 @@ func (l *loop) behind(published []uint64) (clients int, events int64) {
 
 func (l *loop) silent() (n int) {
 	for i := range l.conns {
-		var seen uint64
-		for _, t := range l.tracksOf(&l.conns[i]) {
-			seen += t.Last()
-		}
-		if seen == 0 {
+		c := &l.conns[i]
+		heard := slices.ContainsFunc(l.tracksOf(c), func(t tally.Track) bool { return t.Last() > 0 })
+		if c.state == live && !heard {
 			n++
 		}
 	}
