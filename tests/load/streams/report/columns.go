@@ -89,6 +89,7 @@ func idle(r *Result) *Idle { return r.Idle }
 var idleColumns = []Column{
 	of("idle s", idle, func(i *Idle) float64 { return i.Seconds }),
 	of("server cores", idle, func(i *Idle) float64 { return i.ServerCores }),
+	of("KiB/conn then", idle, func(i *Idle) float64 { return i.KiBEach }),
 	counting("remain", idle, func(i *Idle) float64 { return i.Remain }),
 	counting("reached by the last event", idle, func(i *Idle) float64 { return i.Reached }),
 }

@@ -55,6 +55,7 @@ type Idle struct {
 	Seconds     float64 `json:"seconds"`
 	ServerCores float64 `json:"server_cores"`
 	OtherCores  float64 `json:"other_cores"`
+	KiBEach     float64 `json:"kib_per_connection_at_the_end"`
 	Remain      float64 `json:"connections_that_remain"`
 	Reached     float64 `json:"connections_that_got_the_last_event"`
 }

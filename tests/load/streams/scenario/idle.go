@@ -28,7 +28,7 @@ func Idle(ctx context.Context, s Setup) (*report.Result, error) {
 		g.Say("%v of %v: %d connections", time.Since(begin).Round(time.Second), s.Duration, g.crowd.Live())
 	}
 	after := g.process.Usage()
-	idle := report.Idle{Seconds: after.At.Sub(before.At).Seconds(), Remain: float64(g.crowd.Live())}
+	idle := report.Idle{Seconds: after.At.Sub(before.At).Seconds(), Remain: float64(g.crowd.Live()), KiBEach: g.memoryEach(int(g.crowd.Live()))}
 	idle.ServerCores, _, idle.OtherCores, _ = after.Sub(before)
 
 	g.publish(ctx, 1)

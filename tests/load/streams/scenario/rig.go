@@ -8,14 +8,12 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"strconv"
 	"time"
 
 	"github.com/matric/matric-events/tests/load/streams/publish"
 	"github.com/matric/matric-events/tests/load/streams/report"
 	"github.com/matric/matric-events/tests/load/streams/server"
 	"github.com/matric/matric-events/tests/load/streams/swarm"
-	"github.com/matric/matric-events/tests/load/streams/tally"
 	"github.com/matric/matric-events/tests/load/streams/target"
 )
 
@@ -45,7 +43,7 @@ type Setup struct {
 const (
 	gatherBytes  = 8 << 10
 	awaitArrival = 15 * time.Second
-	most         = 1000 // timed clients, unless asked for
+	mostTimed    = 1000 // unless asked for
 )
 
 // rig is a server with its subscribers.
@@ -55,15 +53,16 @@ type rig struct {
 	crowd   *swarm.Swarm
 	result  *report.Result
 	load    *publish.Load
+	empty   float64 // bytes of the server's memory before there were connections
 }
 
 // open starts the server, and the clients that are opened at once.
 func open(ctx context.Context, s Setup, name string, remember bool) (g *rig, err error) {
 	s.Publishers = max(s.Publishers, 1)
 	if s.Timed <= 0 {
-		s.Timed = min(most, s.Clients)
+		s.Timed = min(mostTimed, s.Clients)
 		if s.Rate == 0 {
-			s.Timed = min(most, max(s.Clients/10, 10))
+			s.Timed = min(mostTimed, max(s.Clients/10, 10))
 		}
 	}
 	g = &rig{Setup: s, result: &report.Result{Server: s.Server, Scenario: name, Clients: s.Clients}}
@@ -91,7 +90,7 @@ func open(ctx context.Context, s Setup, name string, remember bool) (g *rig, err
 // connect opens all connections and reads what that and then they take.
 func (g *rig) connect(ctx context.Context) error {
 	g.Say("opening %d connections", g.Clients)
-	empty, _ := g.process.Memory()
+	g.empty, _ = g.process.Memory()
 	before := g.process.Usage()
 	opened := g.crowd.Open()
 	after := g.process.Usage()
@@ -102,7 +101,6 @@ func (g *rig) connect(ctx context.Context) error {
 	if err := sleep(ctx, g.Settle); err != nil {
 		return err
 	}
-	full, _ := g.process.Memory()
 	each := float64(opened.OK)
 	g.result.Open = &report.Open{
 		PerSecond:  each / opened.Elapsed.Seconds(),
@@ -110,57 +108,16 @@ func (g *rig) connect(ctx context.Context) error {
 		P99:        opened.Duration.Millis(99),
 		ServerCPU:  (after.Server - before.Server) / each * 10_000,
 		OtherCores: other,
-		KiBEach:    (full - empty) / each / 1024,
+		KiBEach:    g.memoryEach(opened.OK),
 		Failed:     counts(opened.Failed),
 	}
 	return nil
 }
 
-// publish begins to publish.
-func (g *rig) publish(ctx context.Context, rate float64) {
-	g.load = publish.Start(ctx, publish.Options{
-		Server: g.process.Addr, Target: g.Target, Publishers: g.Publishers, Size: g.Size, Rate: rate, Window: g.Window,
-		Arrived: g.crowd.Arrived,
-	})
-}
-
-// measure reads what is delivered in the time given, and what it costs.
-func (g *rig) measure(ctx context.Context, d time.Duration) (report.Load, error) {
-	g.crowd.Time()
-	before, acked := g.process.Usage(), g.load.Acked()
-	events, _ := g.crowd.Delivered()
-	err := sleep(ctx, d)
-	after, acked2 := g.process.Usage(), g.load.Acked()
-	events2, factor := g.crowd.Delivered()
-	latency := g.crowd.Timed()
+// memoryEach returns by how much the server's memory has grown for each of n connections, in KiB.
+func (g *rig) memoryEach(n int) float64 {
 	now, _ := g.process.Memory()
-
-	seconds := after.At.Sub(before.At).Seconds()
-	// Each event goes to every client, so the timed ones stand for all; that the others lost none is checked at the end.
-	deliveries := float64(events2-events) * factor
-	m := report.Load{
-		Seconds: seconds, Published: float64(acked2-acked) / seconds, Deliveries: deliveries / seconds, MemoryMiB: now / (1 << 20),
-		ServerCPU: (after.Server - before.Server) / max(deliveries, 1) * 1e6,
-		ClientCPU: (after.Client - before.Client) / max(deliveries, 1) * 1e6,
-	}
-	m.P50, m.P99, m.P999, m.Max = percentiles(latency)
-	m.ServerCores, m.ClientCores, m.OtherCores, m.StolenCores = after.Sub(before)
-	return m, err
-}
-
-func percentiles(l tally.Latency) (p50, p99, p999, top float64) {
-	return l.Millis(50), l.Millis(99), l.Millis(99.9), l.Millis(100)
-}
-
-// settle ends publishing, waits until everything has arrived or gives up, and enters the faults.
-func (g *rig) settle() {
-	totals := g.load.Stop()
-	missing := g.crowd.Await(totals.Published, awaitArrival)
-	c, ended := g.crowd.Counts()
-	g.result.Faults = &report.Faults{
-		Lost: c.Lost + missing, Duplicated: c.Duplicated, Reordered: c.Reordered,
-		Disconnected: counts(ended), Publish: counts(totals.Failed), Stalls: totals.Stalls,
-	}
+	return (now - g.empty) / float64(max(n, 1)) / 1024
 }
 
 func (g *rig) close() {
@@ -173,25 +130,6 @@ func (g *rig) close() {
 	if g.process != nil {
 		g.process.Stop()
 	}
-}
-
-// rateName is the rate as the report shows it.
-func rateName(rate float64) string {
-	if rate == 0 {
-		return "max"
-	}
-	return strconv.FormatFloat(rate, 'f', -1, 64)
-}
-
-func counts(m map[string]int) map[string]int64 {
-	if len(m) == 0 {
-		return nil
-	}
-	c := map[string]int64{}
-	for why, n := range m {
-		c[why] = int64(n)
-	}
-	return c
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
