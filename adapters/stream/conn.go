@@ -74,11 +74,17 @@ type conn struct {
 // scope is a filter in force. It is replaced as a whole.
 type scope struct{ domain.Filter }
 
-var everything scope
+// byType are the scopes that depend on types only, one for all who want the same.
+var byType = func() (all [domain.AllTypes + 1]scope) {
+	for types := range all {
+		all[types].Types = domain.TypeSet(types)
+	}
+	return all
+}()
 
 func newScope(f domain.Filter) *scope {
-	if f.Types == 0 && f.ByTypeOnly() {
-		return &everything // what most want
+	if f.ByTypeOnly() {
+		return &byType[f.Types]
 	}
 	return &scope{f}
 }

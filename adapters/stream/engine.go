@@ -144,7 +144,9 @@ func (e *Engine) adopt(nc net.Conn) link {
 // what the client has sent already.
 func (e *Engine) connect(ctx context.Context, l link, place *app.Place, at domain.Seq, o *opening, hello, sent []byte) *conn {
 	c := e.newConn(l, place, at, o)
-	if n, err := l.tryWrite(hello); err == nil {
+	if n, err := l.tryWrite(hello); err == nil && n == len(hello) {
+		hello = nil
+	} else {
 		hello = hello[n:]
 	}
 	c.own = hello

@@ -33,10 +33,10 @@ type Paths struct{ WebSocket, Events string }
 
 // Listen returns a listener for an HTTP server. Plain requests for a WebSocket or an event stream never reach that server:
 // they are answered on the bare connection, at a fraction of the cost. Whatever else comes, and every such request that is
-// to be refused, carries credentials, or is unusual, it gets as if nobody had looked. Where there is no poller it gets
+// to be refused, carries credentials, or is unusual, it gets as if nobody had looked. On systems that are no Unix it gets
 // everything.
 func (e *Engine) Listen(l net.Listener, paths Paths) net.Listener {
-	if !canPeek || e.opts.Goroutines {
+	if !canPeek {
 		return l
 	}
 	return &frontDoor{

@@ -1,3 +1,5 @@
+//go:build unix
+
 package stream
 
 import (
@@ -71,7 +73,7 @@ func (m *meeting) await(nc *net.TCPConn, raw syscall.RawConn, paths Paths) error
 	look := func(fd uintptr) bool {
 		n, _, err := syscall.Recvfrom(int(fd), m.buf, syscall.MSG_PEEK)
 		switch {
-		case err == syscall.EAGAIN || err == syscall.EINTR: //nolint:errorlint // of a system call
+		case again(err):
 		case err != nil || n <= 0:
 			done = true // the HTTP server will see the same
 		default:
