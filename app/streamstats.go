@@ -19,7 +19,8 @@ type TransportStats struct {
 	Bytes  uint64 // that the kernel took, framing included; of polls, bytes of events
 	Events uint64 // that were handed to the kernel, whole
 
-	// Latency is from an event's occurred_at until a write that it was in returned. Replayed events are not in it.
+	// Latency is from an event's occurred_at until a write that it was in returned. Of the events in one write the oldest
+	// counts. Replays are not in it, nor are polls.
 	Latency LatencyCounts
 
 	Lapped uint64 // times that a client was overtaken by the log
@@ -42,7 +43,9 @@ const (
 )
 
 // String returns the name that metrics use.
-func (r ReplayResult) String() string { return [ReplayResults]string{"resumed", "expired", "unknown"}[r] }
+func (r ReplayResult) String() string {
+	return [ReplayResults]string{"resumed", "expired", "unknown"}[r]
+}
 
 // LatencyBounds are the upper bounds of the buckets of LatencyCounts, ascending; what is above the last is in a bucket of
 // its own.

@@ -33,6 +33,7 @@ type conn struct {
 	cursor    atomic.Uint64         // sequence number of the last entry that the client has, is being sent, or does not want
 	delivered atomic.Uint64         // events
 	last      domain.UUID           // the last event delivered
+	replay    domain.Seq            // events up to here are replayed
 	wrote     time.Duration         // when something was sent last
 	filter    atomic.Pointer[scope] // what the client wants
 	own       []byte                // for this client alone, to go out before further events
@@ -218,8 +219,11 @@ func (c *conn) lost() {
 // resume moves the cursor to behind the event that the client saw last. When that cannot be, the client goes on from where
 // otherwise says, and is to be sent the notice of what happened.
 func (c *conn) resume(lastEventID string, otherwise domain.Seq) (notice []byte) {
+	feed := c.shard.engine.feed
 	id, err := domain.ParseUUID(lastEventID)
-	place := c.shard.engine.feed.Locate(id) // what is no identifier is as unknown as the zero one
+	place := feed.Locate(id) // what is no identifier is as unknown as the zero one
+	c.replay = feed.Head()
+	c.countReplay(place, c.replay)
 	if err == nil && place.Standing == domain.StandingKept {
 		c.advance(place.Seq)
 		c.last = id

@@ -66,6 +66,7 @@ type Engine struct {
 	epoch     time.Time
 	library   library
 	shards    []*shard
+	edge      edge
 	joined    atomic.Uint64
 
 	mu      sync.Mutex     // guards stopped, so that crew never grows from zero while Run waits for it
@@ -144,6 +145,7 @@ func (e *Engine) adopt(nc net.Conn) link {
 // what the client has sent already.
 func (e *Engine) connect(ctx context.Context, l link, place *app.Place, at domain.Seq, o *opening, hello, sent []byte) *conn {
 	c := e.newConn(l, place, at, o)
+	place.Occupy(c) // before the answer: who has it, is listed
 	if n, err := l.tryWrite(hello); err == nil && n == len(hello) {
 		hello = nil
 	} else {

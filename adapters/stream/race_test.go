@@ -71,6 +71,7 @@ func TestAConnectionAfterItsLoopHasStopped(t *testing.T) {
 	r.join("/ws")
 	late := r.open("/ws")
 	late.mustEnd()
+	r.mustClose("server stopped")
 	stopping.Wait()
 }
 
