@@ -256,12 +256,12 @@ func (c *conn) expire() {
 			c.end(c.reason)
 		}
 	case c.parked && now-c.stalled >= o.WriteTimeout:
-		if left := c.link.queued(); left < 0 || left >= c.queued {
+		left := c.link.queued()
+		if left >= max(c.queued, 0) {
 			c.end("write: the client takes nothing")
 			return
-		} else {
-			c.queued, c.stalled = left, now // it takes something, however slowly
 		}
+		c.queued, c.stalled = left, now // it takes something, however slowly; or somebody else watches it
 	case c.format&websocket == 0:
 		if !c.parked && now-c.wrote >= o.Keepalive {
 			c.send(c.format.chunk([]byte(": keepalive\n\n")))

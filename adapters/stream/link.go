@@ -155,7 +155,7 @@ func (l *netLink) write(b []byte, timeout time.Duration) error {
 func (l *netLink) close() {
 	l.resume(nil) // the reader may be waiting
 	if _, ok := l.Conn.(*tls.Conn); ok {
-		go l.Close() // it says goodbye first, which may block
+		go func() { _ = l.Close() }() // it says goodbye first, which may block
 		return
 	}
 	_ = l.Close()

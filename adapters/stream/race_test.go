@@ -108,7 +108,6 @@ func TestClosingAResponseEndsAWriteThatStalls(t *testing.T) {
 	if err := l.write([]byte("x"), time.Hour); err == nil {
 		t.Error("a write after the close succeeded")
 	}
-
 }
 
 // The deadline of a write that had to wait does not fall upon later ones.
