@@ -73,7 +73,7 @@ func (c *sseClient) mustEndAfterEvents() {
 	c.t.Helper()
 	for {
 		line, err := c.r.ReadString('\n')
-		if err == io.EOF && line == "" { //nolint:errorlint // a body that is cut ends otherwise
+		if err == io.EOF && line == "" { // a body that is cut ends otherwise
 			return
 		}
 		if err != nil || !progressLine(line) {

@@ -185,7 +185,7 @@ func answers(t *testing.T, c *conn, message string) (replies []map[string]any) {
 		if err := d.Decode(&reply); err != nil {
 			t.Fatalf("%q: %v", frame.Payload, err)
 		}
-		if _, err := d.Token(); err != io.EOF { //nolint:errorlint // the very one
+		if _, err := d.Token(); err != io.EOF {
 			t.Fatalf("%q goes on", frame.Payload)
 		}
 		replies = append(replies, reply)
