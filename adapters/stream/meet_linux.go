@@ -40,7 +40,8 @@ type meeting struct {
 
 // Read and Write are the connection that ws.Upgrader sees: the head and no byte more, and an answer that is sent later,
 // if at all.
-func (m *meeting) Read(p []byte) (int, error)  { return m.reader.Read(p) }
+func (m *meeting) Read(p []byte) (int, error) { return m.reader.Read(p) }
+
 func (m *meeting) Write(p []byte) (int, error) { m.answer = append(m.answer, p...); return len(p), nil }
 
 // meet reports whether it has served the connection, which is a WebSocket then, or has ended; if not, nothing has been
@@ -104,7 +105,12 @@ func (m *meeting) examine(n int, prefix string) (size int, done bool) {
 	}
 	from := max(0, m.seen-3)
 	m.seen = n
-	if end := bytes.Index(m.head[from:n], []byte("\r\n\r\n")); end >= 0 {
+	fresh := m.head[from:n]
+	end := bytes.Index(fresh, []byte("\r\n\r\n"))
+	if lf := bytes.Index(fresh, []byte("\n\n")); lf >= 0 && (end < 0 || lf < end) { // an end that only the HTTP server knows
+		return 0, true
+	}
+	if end >= 0 {
 		return from + end + 4, true
 	}
 	return 0, n == len(m.head)
@@ -155,6 +161,12 @@ func take(raw syscall.RawConn, seen []byte) (err error) {
 // handshake reads the opening handshake. An error means that it is not to be answered here.
 func (m *meeting) handshake(size int, path string) (*opening, error) {
 	head := m.head[:size]
+	if !ordinary(head) {
+		return nil, errElsewhere
+	}
+	if _, once := field(head, "Sec-WebSocket-Version"); !once {
+		return nil, errElsewhere
+	}
 	if key, once := field(head, "Sec-WebSocket-Key"); !once || !validKey(key) {
 		return nil, errElsewhere
 	}
@@ -180,7 +192,7 @@ func (m *meeting) handshake(size int, path string) (*opening, error) {
 	}
 	target, query, _ := strings.Cut(m.uri, "?")
 	values, err := url.ParseQuery(query)
-	if err != nil || target != path || values.Has("token") || m.host == "" {
+	if err != nil || target != path || values.Has("token") || !ordinaryHost(m.host) {
 		return nil, errElsewhere
 	}
 	o, err := socketQuery(values)
