@@ -42,7 +42,7 @@ func TestBoard(t *testing.T) {
 	job := func(id string) string { return fmt.Sprintf(`document.querySelector('[data-id="%s"]')`, id) }
 	page.await(job(embedding) + `?.querySelector("[role=progressbar]").getAttribute("aria-valuenow") === "65"`)
 	page.await(job(embedding) + `.textContent.includes("1300 of 2000 chunks")`)
-	page.await(job(revision) + `?.querySelector("strong").textContent === "Ai revision"`)
+	page.await(job(revision) + `?.querySelector("strong").textContent === "AI revision"`)
 	page.await(job(extraction) + `?.textContent.includes("will be tried again")`)
 	page.await(`document.querySelector("#running").textContent === "2"`)
 	page.await(`[...document.querySelectorAll("#jobs li")].map((li) => li.className.trim().split(" ")[0]).join().startsWith("running,running,queued,failed")`)
@@ -92,7 +92,7 @@ func TestBoardTellsOfARestart(t *testing.T) {
 	page.await(`(document.querySelector("#notice button").click(), document.querySelector("#notice").hidden)`)
 }
 
-// A hub that turns pages away with 503 instead of a stream, and one behind a token, are no reason to give up.
+// A hub behind a token, in front of an application that has its own notes and jobs: there are no lists to read.
 func TestBoardWithTokenAndWithoutHost(t *testing.T) {
 	t.Parallel()
 	b, origin := chromium(t), site(t)

@@ -10,7 +10,7 @@ const jobs = new Map();
 const notes = new Map();
 
 const $ = (id) => document.getElementById(id);
-const words = (name = "Job") => name.replace(/([a-z\d])([A-Z])/g, "$1 $2").replace(/ [A-Z](?=[a-z])/g, (s) => s.toLowerCase());
+const words = (name = "Job") => name.replace(/([a-z\d])([A-Z])/g, "$1 $2").replace(/ [A-Z](?=[a-z])/g, (s) => s.toLowerCase()).replace(/^Ai\b/, "AI");
 const seconds = (ms) => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 // merge adds what is known to a job or note, and moves it to the front unless it only makes progress.
