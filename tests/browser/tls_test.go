@@ -1,0 +1,163 @@
+package browser_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/matric/matric-events/tests/harness"
+)
+
+// tlsSite runs the operators' example site in front of a hub, as it is but for its addresses, with TLS and HTTP/2, and returns
+// its URL. Buffering is on, as in the example.
+func tlsSite(t *testing.T, s *harness.Server) string {
+	t.Helper()
+	program := harness.Need(t, "nginx")
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil { // started by root, the workers are somebody else
+		t.Fatal(err)
+	}
+	site, err := os.ReadFile("../../docs/examples/operations/nginx-site.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate(t, dir)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a free port
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	conf := strings.NewReplacer(
+		"server 127.0.0.1:8080;", "server "+strings.TrimPrefix(s.URL, "http://")+";",
+		"listen 80;", fmt.Sprintf("listen %s ssl http2; ssl_certificate %s/cert.pem; ssl_certificate_key %[2]s/key.pem;", addr, dir),
+	).Replace(string(site))
+	conf = fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\nclient_body_temp_path %[1]s/a;\nproxy_temp_path %[1]s/b;\n"+
+		"fastcgi_temp_path %[1]s/c;\nuwsgi_temp_path %[1]s/d;\nscgi_temp_path %[1]s/e;\n%[2]s\n}\n", dir, conf)
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-p", dir, "-c", file)
+	var log strings.Builder
+	cmd.Stderr = &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait() // it was told to end
+		if t.Failed() {
+			t.Logf("nginx: %s", log.String())
+		}
+	})
+	for over := time.Now().Add(harness.Patience); ; time.Sleep(10 * time.Millisecond) { // nothing announces it
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = c.Close()
+			return "https://" + addr
+		}
+		if time.Now().After(over) {
+			t.Fatalf("nginx does not answer: %v", err)
+		}
+	}
+}
+
+// certificate writes a certificate that nobody trusts, and its key.
+func certificate(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The page behind a proxy that ends TLS and buffers: native EventSource over HTTP/2 and WebSocket over TLS, each event at once.
+func TestBoardBehindTLS(t *testing.T) {
+	t.Parallel()
+	b, origin := chromium(t), site(t)
+	s := harness.Serve(t, "--allowed-origins", origin)
+	url := tlsSite(t, s)
+	for _, transport := range []string{"sse", "ws"} {
+		page := b.open(t, origin+"/index.html?transport="+transport+"&hub="+url)
+		page.await(`document.querySelector("#state").className === "live"`)
+		for n := range 3 { // each shows before the next is made: no buffer holds it back
+			s.Call(202, "POST", "/api/v1/note-events", fmt.Sprintf(`{"operation":"created","note_id":"0194e6a0-0000-7000-8000-00000000000%d","title":"%s %[1]d"}`, n, transport))
+			page.await(fmt.Sprintf(`document.querySelector("#notes").textContent.includes("%s %d")`, transport, n))
+		}
+	}
+}
+
+// The same for programs: Go's HTTP client speaks HTTP/2, curl whatever it likes.
+func TestStreamBehindTLS(t *testing.T) {
+	t.Parallel()
+	s := harness.Serve(t, "--no-host")
+	url := tlsSite(t, s) + "/api/v1/events?types=note"
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true} // as curl's --insecure
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.ProtoMajor != 2 {
+		t.Errorf("%s; want HTTP/2", resp.Proto)
+	}
+	cmd := exec.CommandContext(t.Context(), harness.Need(t, "curl"), "-sN", "--insecure", url)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	s.AwaitConnections(2)
+	fromGo, fromCurl := harness.Follow(t, resp.Body), harness.Follow(t, out)
+	for n, id := range publish(s, 0, 3) {
+		for _, stream := range []*harness.Stream{fromGo, fromCurl} {
+			if e, ok := stream.Next(); !ok || e.ID != id {
+				t.Errorf("event %d is %q, %v", n, e.ID, ok)
+			}
+		}
+	}
+}
