@@ -24,9 +24,6 @@ type linkRow struct {
 // as it is afterwards when its links or suggested tags changed, which clients are to be told, and nil otherwise. It does
 // nothing when the note is gone or its content is no longer the one that was analyzed.
 func (d *DB) ApplyAnalysis(ctx context.Context, tx *sql.Tx, a domain.Analysis) (changed *domain.Note, err error) {
-	if err := d.HostsNotes(); err != nil {
-		return nil, err
-	}
 	changed, err = applyAnalysis(ctx, d.join(tx), a)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: apply analysis of note %s: %w", a.NoteID, err)

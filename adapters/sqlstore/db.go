@@ -51,8 +51,14 @@ type engine interface {
 	provider(db *sql.DB) (*goose.Provider, error)
 	// findKeyCheck is a query that counts the tables of the name secret_key_check.
 	findKeyCheck() string
-	// notes returns nil if the database keeps notes and an outbox.
-	notes() error
+	// prepare makes ready for migrations.
+	prepare(ctx context.Context, db *sqlx.DB) error
+	// listen calls heard, until ctx ends, with the name of a table that another connection has inserted into.
+	listen(ctx context.Context, heard func(table string)) error
+	// outboxStats is a query of the number of records in the outbox, and of how many seconds ago the oldest was written.
+	outboxStats() string
+	// among is a comparison with a list of numbers, and its argument.
+	among(numbers []int64) (comparison string, arg any)
 	// lockWebhook makes other transactions that lock the same webhook wait until this one ends.
 	lockWebhook(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error
 	// forUpdate is what a SELECT that locks its rows ends with.
@@ -138,17 +144,19 @@ func (d *DB) SQL() *sql.DB { return d.write.DB }
 // ReadSQL returns the pool of the readers. It refuses to write.
 func (d *DB) ReadSQL() *sql.DB { return d.read.DB }
 
-// OnCommit has fn called when a transaction that inserted into the table or updated it is about to commit, on whichever
-// goroutine commits. fn must return at once and not use the database: it can only take note, and whoever it wakes sees
-// the change through the pool of SQL, which is free once the commit is done. A commit may still fail after the call.
-// SQLite only: on PostgreSQL fn is never called.
+// OnCommit has fn called for every commit that inserted into the table, and sometimes for nothing. fn must return at once
+// and not use the database: it can only take note, and whoever it wakes sees the change through the pool of SQL.
+//
+// On SQLite it is called for updates, too, on the goroutine that is about to commit, which holds the one connection of that
+// pool until it is done, and may yet fail. On PostgreSQL it is called by Listen, for any table when the connection was lost
+// and is there again; otherwise for outbox and river_job, whose triggers notify.
 func (d *DB) OnCommit(table string, fn func()) { d.commits.add(table, fn) }
 
-// HostsNotes returns nil if the database can keep what the built-in host needs, notes and an outbox; and otherwise an
-// ErrUnavailable that says so, as every call of Notes and of Outbox does then.
-func (d *DB) HostsNotes() error {
-	if err := d.engine.notes(); err != nil {
-		return fmt.Errorf("sqlstore: %w", err)
+// Listen hears of the commits of other connections, until ctx ends, and is needed for Outbox.Wait and OnCommit to work on
+// PostgreSQL.
+func (d *DB) Listen(ctx context.Context) error {
+	if err := d.engine.listen(ctx, d.commits.committed); err != nil {
+		return fmt.Errorf("sqlstore: listen to %q: %w", d.name, err)
 	}
 	return nil
 }

@@ -20,11 +20,12 @@ const (
 )
 
 var (
-	_ ports.Outbox = (*Outbox)(nil)
-	_ ports.Probe  = (*Outbox)(nil)
+	_ ports.Outbox      = (*Outbox)(nil)
+	_ ports.OutboxMeter = (*Outbox)(nil)
+	_ ports.Probe       = (*Outbox)(nil)
 )
 
-// Outbox implements ports.Outbox and ports.Probe. Use DB.Outbox.
+// Outbox implements ports.Outbox, ports.OutboxMeter and ports.Probe. Use DB.Outbox.
 type Outbox struct{ db *DB }
 
 // Outbox returns the outbox of the database.
@@ -32,10 +33,7 @@ func (d *DB) Outbox() *Outbox { return &Outbox{d} }
 
 // AppendOutbox adds a record within a transaction of the writer.
 func (d *DB) AppendOutbox(ctx context.Context, tx *sql.Tx, kind, body string) error {
-	if err := d.HostsNotes(); err != nil {
-		return err
-	}
-	if _, err := d.join(tx).ExecContext(ctx, insertOutbox, kind, body); err != nil {
+	if _, err := tx.ExecContext(ctx, d.write.Rebind(insertOutbox), kind, body); err != nil {
 		return fmt.Errorf("sqlstore: append %s to the outbox: %w", kind, translate(err))
 	}
 	return nil
@@ -43,15 +41,12 @@ func (d *DB) AppendOutbox(ctx context.Context, tx *sql.Tx, kind, body string) er
 
 const insertOutbox = `INSERT INTO outbox (kind, body) VALUES (?, ?)`
 
-// Pending implements ports.Outbox. It reads through the writer's connection: the commit that rang the bell is still going
-// on then, and holds the connection until it is done.
+// Pending implements ports.Outbox. It reads through the pool of the writers: on SQLite the commit that rang the bell is
+// still going on then, and holds the one connection until it is done.
 func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, error) {
-	if err := o.db.HostsNotes(); err != nil {
-		return nil, err
-	}
 	o.db.outbox.silence()
 	var rows []outboxRow
-	err := o.db.write.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox ORDER BY position LIMIT ?`, max(limit, 0))
+	err := o.db.write.SelectContext(ctx, &rows, o.db.write.Rebind(`SELECT position, kind, body FROM outbox ORDER BY position LIMIT ?`), max(limit, 0))
 	if err != nil || len(rows) == limit {
 		o.db.outbox.ring() // there may be more
 	}
@@ -66,30 +61,37 @@ func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, 
 }
 
 // Remove implements ports.Outbox.
-func (o *Outbox) Remove(ctx context.Context, through int64) error {
-	if err := o.db.HostsNotes(); err != nil {
-		return err
+func (o *Outbox) Remove(ctx context.Context, positions ...int64) error {
+	if len(positions) == 0 {
+		return nil
 	}
-	if _, err := o.db.write.ExecContext(ctx, `DELETE FROM outbox WHERE position <= ?`, through); err != nil {
-		return fmt.Errorf("sqlstore: remove from outbox through %d: %w", through, translate(err))
+	where, arg := o.db.engine.among(positions)
+	if _, err := o.db.write.ExecContext(ctx, `DELETE FROM outbox WHERE position`+where, arg); err != nil {
+		return fmt.Errorf("sqlstore: remove %d records from the outbox: %w", len(positions), translate(err))
 	}
 	return nil
 }
 
+// Stats implements ports.OutboxMeter.
+func (o *Outbox) Stats(ctx context.Context) (ports.OutboxStats, error) {
+	var row struct {
+		Records int     `db:"records"`
+		Oldest  float64 `db:"oldest"` // seconds ago
+	}
+	if err := o.db.read.GetContext(ctx, &row, o.db.engine.outboxStats()); err != nil {
+		return ports.OutboxStats{}, fmt.Errorf("sqlstore: measure the outbox: %w", translate(err))
+	}
+	return ports.OutboxStats{Records: row.Records, Oldest: max(0, time.Duration(row.Oldest*float64(time.Second)))}, nil
+}
+
 // Wait implements ports.Outbox.
 func (o *Outbox) Wait(ctx context.Context) error {
-	if err := o.db.HostsNotes(); err != nil {
-		return err
-	}
 	return o.db.outbox.wait(ctx)
 }
 
 // WriteCanary implements ports.Probe.
 func (o *Outbox) WriteCanary(ctx context.Context, id domain.UUID) error {
-	if err := o.db.HostsNotes(); err != nil {
-		return err
-	}
-	if _, err := o.db.write.ExecContext(ctx, insertOutbox, KindCanary, `{"event_id":"`+id.String()+`"}`); err != nil {
+	if _, err := o.db.write.ExecContext(ctx, o.db.write.Rebind(insertOutbox), KindCanary, `{"event_id":"`+id.String()+`"}`); err != nil {
 		return fmt.Errorf("sqlstore: write canary %s: %w", id, translate(err))
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -18,7 +17,7 @@ import (
 
 // postgresEngine handles a batch in one statement, to which it is passed as one array for each column: there is a network
 // between.
-type postgresEngine struct{}
+type postgresEngine struct{ listenURL string }
 
 var _ engine = postgresEngine{}
 
@@ -34,9 +33,11 @@ func (postgresEngine) findKeyCheck() string {
 	return `SELECT count(*) FROM pg_class WHERE oid = to_regclass('secret_key_check')`
 }
 
-func (postgresEngine) notes() error {
-	return fmt.Errorf("%w: notes on PostgreSQL are not supported yet", domain.ErrUnavailable)
+func (postgresEngine) outboxStats() string {
+	return `SELECT count(*) AS records, coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS oldest FROM outbox`
 }
+
+func (postgresEngine) among(numbers []int64) (string, any) { return ` = ANY ($1)`, pq.Int64Array(numbers) }
 
 // lockWebhook also works for a webhook that is not there yet. Two webhooks may share a lock, and then wait in vain.
 func (postgresEngine) lockWebhook(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error {

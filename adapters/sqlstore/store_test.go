@@ -16,6 +16,7 @@ import (
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
 	"github.com/matric/matric-events/tests/contract"
+	"github.com/matric/matric-events/tests/pgtest"
 )
 
 // open returns a migrated database with a table for the jobs that tests enqueue.
@@ -118,13 +119,25 @@ func TestNotesContract(t *testing.T) {
 }
 
 func TestOutboxContract(t *testing.T) {
-	contract.Outbox(t, func(t *testing.T) contract.OutboxFixture { return outboxFixture(t, temp(t)) })
+	t.Run("sqlite", func(t *testing.T) {
+		contract.Outbox(t, func(t *testing.T) contract.OutboxFixture {
+			path := temp(t)
+			return outboxFixture(t, openURL(t, "sqlite:"+path, path+".key"), "sqlite:"+path, path+".key")
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		url, key := pgtest.Database(t), temp(t)
+		contract.Outbox(t, func(t *testing.T) contract.OutboxFixture {
+			db := openURL(t, url, key)
+			mustExec(t, db, `TRUNCATE outbox`)
+			return outboxFixture(t, db, url, key)
+		})
+	})
 }
 
-func outboxFixture(t *testing.T, path string) contract.OutboxFixture {
-	db := open(t, path)
+func outboxFixture(t *testing.T, db *sqlstore.DB, url, key string) contract.OutboxFixture {
 	return contract.OutboxFixture{
-		Outbox: db.Outbox(), Probe: db.Outbox(),
+		Outbox: db.Outbox(), Meter: db.Outbox(), Probe: db.Outbox(),
 		Append: func(t *testing.T, kind, body string) {
 			inTx(t, db, func(tx *sql.Tx) error { return db.AppendOutbox(t.Context(), tx, kind, body) })
 		},
@@ -132,7 +145,7 @@ func outboxFixture(t *testing.T, path string) contract.OutboxFixture {
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			return outboxFixture(t, path)
+			return outboxFixture(t, openURL(t, url, key), url, key)
 		},
 	}
 }
