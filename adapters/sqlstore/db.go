@@ -59,6 +59,16 @@ type engine interface {
 	outboxStats() string
 	// among is a comparison with a list of numbers, and its argument.
 	among(numbers []int64) (comparison string, arg any)
+	// lockNote makes other transactions that lock the same note wait until this one ends.
+	lockNote(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error
+	// indexNote brings the full-text index up to date with a note, whose row is stored.
+	indexNote(ctx context.Context, tx *sqlx.Tx, row *noteRow) error
+	// unindexNote must come before the row of the note goes.
+	unindexNote(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error
+	// search is the condition on a note to match what a user typed, with its arguments; true when nothing was typed.
+	search(typed string) (condition string, args []any)
+	// hasTag is the condition on a note to have the tag that is its one argument.
+	hasTag() string
 	// lockWebhook makes other transactions that lock the same webhook wait until this one ends.
 	lockWebhook(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error
 	// forUpdate is what a SELECT that locks its rows ends with.
@@ -174,5 +184,6 @@ func (d *DB) transact(ctx context.Context, fn func(tx *sqlx.Tx) error) error {
 	return translate(tx.Commit())
 }
 
-// join makes calls of sqlx take part in somebody else's transaction.
+// join makes calls of sqlx take part in somebody else's transaction. It does not know the kind of database: bind with the
+// pool's methods.
 func (d *DB) join(tx *sql.Tx) *sqlx.Tx { return &sqlx.Tx{Tx: tx, Mapper: d.write.Mapper} }

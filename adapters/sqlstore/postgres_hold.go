@@ -23,6 +23,7 @@ const (
 	holdLock    = 0x6d_61_74_72_69_63_65_76 // "matricev": who serves the database
 	migrateLock = 0x6d_61_74_72_69_63_6d_67 // "matricmg": who changes the schema
 	webhookLock = 0x6d_74_72_77             // "mtrw", and a number made of an ID: who changes a webhook
+	noteLock    = 0x6d_74_72_6e             // "mtrn", likewise: who changes a note
 )
 
 const (

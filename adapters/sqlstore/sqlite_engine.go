@@ -48,6 +48,8 @@ func (sqliteEngine) among(numbers []int64) (string, any) {
 	return ` IN (SELECT value FROM json_each(?))`, string(list)
 }
 
+func (sqliteEngine) lockNote(context.Context, *sqlx.Tx, domain.UUID) error { return nil }
+
 func (sqliteEngine) lockWebhook(context.Context, *sqlx.Tx, domain.UUID) error { return nil }
 
 func (sqliteEngine) forUpdate() string { return "" }
