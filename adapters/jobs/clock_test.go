@@ -57,6 +57,8 @@ func (c countingConn) QueryContext(ctx context.Context, query string, args []dri
 // noNotes is a store that has an outbox only.
 type noNotes struct{}
 
+func (noNotes) Dialect() string { return "sqlite" }
+
 func (noNotes) ApplyAnalysis(context.Context, *sql.Tx, domain.Analysis) (*domain.Note, error) {
 	return nil, errors.New("there are no notes")
 }

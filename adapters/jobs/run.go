@@ -68,7 +68,7 @@ func (q *Queue) newRunner(handler ports.JobHandler) (*river.Client[*sql.Tx], err
 		JobTimeout:                  q.o.JobTimeout,
 		Logger:                      q.o.Logger,
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.o.Workers}},
-		ReindexerIndexNames:         []string{}, // SQLite's do not bloat
+		ReindexerIndexNames:         q.sql.reindex,
 		RescueStuckJobsAfter:        never,
 		RetryPolicy:                 retryPolicy{q.o.RetryInitial, q.o.RetryMax},
 		SoftStopTimeout:             q.o.StopGrace,

@@ -122,7 +122,7 @@ func (q *Queue) report(ctx context.Context, row *river.Job[jobArgs], percent int
 		return err
 	}
 	return q.during(ctx, row, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, storeProgress, string(stored), row.ID); err != nil {
+		if _, err := tx.ExecContext(ctx, q.sql.storeProgress, string(stored), row.ID); err != nil {
 			return err
 		}
 		return q.append(ctx, tx, kindWorker, event)
@@ -138,7 +138,7 @@ func (q *Queue) during(ctx context.Context, row *river.Job[jobArgs], fn func(tx 
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do, and otherwise the first error counts
 	var canceled bool
-	if err := tx.QueryRowContext(ctx, canceledAttempt, row.ID, row.Attempt).Scan(&canceled); err != nil {
+	if err := tx.QueryRowContext(ctx, q.sql.canceledAttempt, row.ID, row.Attempt).Scan(&canceled); err != nil {
 		return fmt.Errorf("read the attempt, which may be over: %w", err)
 	}
 	if canceled {

@@ -47,6 +47,7 @@ type DB struct {
 
 // engine is what is particular to one kind of database.
 type engine interface {
+	dialect() string
 	// provider returns what changes the schema.
 	provider(db *sql.DB) (*goose.Provider, error)
 	// findKeyCheck is a query that counts the tables of the name secret_key_check.
@@ -147,6 +148,9 @@ func (d *DB) Check(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Dialect is the kind of SQL: sqlite or postgres.
+func (d *DB) Dialect() string { return d.engine.dialect() }
 
 // SQL returns the pool of the writers, for the job queue, whose tables live in the same database.
 func (d *DB) SQL() *sql.DB { return d.write.DB }

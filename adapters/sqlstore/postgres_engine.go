@@ -21,6 +21,8 @@ type postgresEngine struct{ listenURL string }
 
 var _ engine = postgresEngine{}
 
+func (postgresEngine) dialect() string { return "postgres" }
+
 func (postgresEngine) provider(db *sql.DB) (*goose.Provider, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(migrateLock), lock.WithLockTimeout(1, 60))
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -161,9 +160,6 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 
 // openSources adds what brings events from the database: the outbox, and the built-in notes and jobs.
 func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error {
-	if strings.HasPrefix(h.settings.DatabaseURL, "postgres") && !h.settings.NoHost {
-		return errors.New("notes on PostgreSQL are not supported yet; run with --no-host")
-	}
 	outbox := h.store.Outbox()
 	canaries := app.NewCanaries(outbox, newID)
 	services.Ready = canaries.Check
