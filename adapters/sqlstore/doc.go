@@ -1,6 +1,6 @@
 // Package sqlstore keeps webhooks and their deliveries, the notes of the built-in host, and the outbox of unpublished
 // changes in an SQL database, SQLite or PostgreSQL. It implements ports.Webhooks, ports.Deliveries, ports.DeliveryLog,
-// ports.Notes, ports.Outbox, ports.OutboxMeter and ports.Probe.
+// ports.Notes, ports.Outbox, ports.OutboxKeeper and ports.Probe.
 //
 // Promises:
 //

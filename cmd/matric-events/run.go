@@ -163,7 +163,8 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 	outbox := h.store.Outbox()
 	canaries := app.NewCanaries(outbox, newID)
 	services.Ready = canaries.Check
-	h.passing = append(h.passing, h.store.Listen, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run)
+	h.passing = append(h.passing, h.store.Listen, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run,
+		app.NewOutboxGuard(outbox, h.observer, app.OutboxLimits{}).Run)
 	if h.settings.NoHost {
 		return nil
 	}

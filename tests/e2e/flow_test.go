@@ -15,7 +15,9 @@ import (
 
 // onEvery runs a test with the flags of a new database of each kind.
 func onEvery(t *testing.T, test func(t *testing.T, database []string)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, []string{"--database-url", "sqlite:" + filepath.Join(t.TempDir(), "hub.db")}) })
+	t.Run("sqlite", func(t *testing.T) {
+		test(t, []string{"--database-url", "sqlite:" + filepath.Join(t.TempDir(), "hub.db")})
+	})
 	t.Run("postgres", func(t *testing.T) { test(t, postgres(t)) })
 }
 
