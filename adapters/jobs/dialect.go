@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivermigrate"
@@ -19,10 +20,15 @@ type dialect struct {
 
 	// objects is what we put on River's tables: indexes, and triggers that write to the outbox. It can be made again.
 	objects string
-	// takeOver ends the attempts of a process that died, and its leadership, which would otherwise last until it expires.
-	takeOver string
+	// interrupt ends running attempts: those of jobs for which the condition @which holds.
+	interrupt string
+	// running returns River's ID of each job that runs, and the number of its attempt.
+	running string
 	// countJobs returns how many jobs run, and how many wait.
 	countJobs string
+	// lock takes River's ID of a job, which nobody else changes then until the end of the transaction. It is empty where there
+	// is one writer at a time.
+	lock string
 	// canceledAttempt takes River's ID of a job and the number of an attempt, and returns whether it is to be canceled. Until
 	// the end of the transaction nobody else changes the job. There is no row when the attempt is over.
 	canceledAttempt string
@@ -83,8 +89,17 @@ func (q *Queue) prepare(ctx context.Context) error {
 	if _, err := tx.ExecContext(ctx, q.sql.objects); err != nil {
 		return fmt.Errorf("create triggers: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, q.sql.takeOver); err != nil {
+	if err := q.takeOver(ctx, tx); err != nil {
 		return fmt.Errorf("take over running jobs: %w", err)
 	}
 	return tx.Commit()
+}
+
+// takeOver ends the attempts of a process that died, and its leadership, which would otherwise last until it expires.
+func (q *Queue) takeOver(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM river_leader`); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, strings.ReplaceAll(q.sql.interrupt, "@which", "true"))
+	return err
 }

@@ -99,8 +99,14 @@ func openStore(t testing.TB, url string) *sqlstore.DB {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
+	done, listens := make(chan error, 1), make(chan struct{})
+	if db.Dialect() == "postgres" {
+		db.OnCommit("any table", sync.OnceFunc(func() { close(listens) })) // called when it begins to listen
+	} else {
+		close(listens)
+	}
 	go func() { done <- db.Listen(ctx) }()
+	<-listens
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

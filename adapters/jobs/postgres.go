@@ -12,13 +12,15 @@ var postgresDialect = dialect{
 	driver: func(pool *sql.DB) riverdriver.Driver[*sql.Tx] { return riverdatabasesql.New(pool) },
 	jobID:  postgresJobID, jobType: `(args ->> 'job_type')`, noteID: postgresNoteID,
 	failed:  `coalesce(array_length(errors, 1), 0) > 0`,
-	objects: postgresObjects, takeOver: postgresTakeOver,
+	objects: postgresObjects, interrupt: postgresInterrupt,
 
 	// Nothing is read but the index by which River fetches, and of that only the part of unfinished jobs.
 	countJobs: `SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state <> 'running')
 		FROM river_job WHERE state IN ('available', 'pending', 'scheduled', 'retryable', 'running')`,
+	lock: `SELECT FROM river_job WHERE id = $1 FOR UPDATE`,
 	canceledAttempt: `SELECT metadata ->> 'cancel_attempted_at' IS NOT NULL FROM river_job
 		WHERE id = $1 AND attempt = $2 AND state = 'running' FOR UPDATE`,
+	running:       `SELECT id, attempt FROM river_job WHERE state = 'running'`,
 	storeProgress: `UPDATE river_job SET metadata = jsonb_set(metadata, '{progress}', $1::jsonb) WHERE id = $2`,
 }
 
@@ -90,14 +92,13 @@ CREATE TRIGGER matric_job_update AFTER UPDATE OF state ON river_job FOR EACH ROW
 	WHEN (NEW.state <> OLD.state AND (OLD.state = 'running' OR NEW.state IN ('running', 'completed', 'discarded', 'cancelled')))
 	EXECUTE FUNCTION matric_job_update();`
 
-const postgresTakeOver = `
-DELETE FROM river_leader;
+const postgresInterrupt = `
 UPDATE river_job SET state = 'cancelled', finalized_at = now()
-WHERE state = 'running' AND metadata ->> 'cancel_attempted_at' IS NOT NULL;
+WHERE state = 'running' AND @which AND metadata ->> 'cancel_attempted_at' IS NOT NULL;
 UPDATE river_job SET
 	state = (CASE WHEN attempt < max_attempts THEN 'available' ELSE 'discarded' END)::river_job_state,
 	finalized_at = CASE WHEN attempt < max_attempts THEN NULL ELSE now() END,
 	scheduled_at = now(),
 	errors = array_append(errors, jsonb_build_object(
 		'at', ` + postgresNow + `, 'attempt', attempt, 'error', '` + textInterrupted + `', 'trace', ''))
-WHERE state = 'running';`
+WHERE state = 'running' AND @which;`

@@ -75,6 +75,7 @@ type Queue struct {
 	writer      *river.Client[*sql.Tx] // does not run jobs
 	reader      *river.Client[*sql.Tx] // uses the pool of the readers
 	results     broadcast              // the state of a job that ran has changed
+	attempts    attempts               // those that this process knows of
 	running     atomic.Bool            // Run is being called
 }
 

@@ -43,9 +43,15 @@ func (q *Queue) Run(ctx context.Context, handler ports.JobHandler) error {
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("jobs: run: start River: %w", err)
 	}
+	look := time.NewTicker(reapPeriod)
+	defer look.Stop()
+	var suspects map[attempt]bool
 	for {
 		select {
+		case <-look.C:
+			suspects = q.reap(ctx, suspects)
 		case r := <-results:
+			q.attempts.settle(attempt{r.Job.ID, r.Job.Attempt})
 			q.results.ring()
 			q.wakeFor(r.Job)
 		case <-ctx.Done():

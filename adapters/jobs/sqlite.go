@@ -12,13 +12,14 @@ var sqliteDialect = dialect{
 	driver: func(pool *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(pool) },
 	jobID:  sqliteJobID, jobType: `json_extract(args, '$.job_type')`, noteID: sqliteNoteID,
 	failed:  `coalesce(json_array_length(errors), 0) > 0`,
-	objects: sqliteObjects, takeOver: sqliteTakeOver,
+	objects: sqliteObjects, interrupt: sqliteInterrupt,
 
 	// Nothing is read but the index by which River fetches, and of that only the part of unfinished jobs.
 	countJobs: `SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state <> 'running')
 		FROM river_job WHERE state IN ('available', 'pending', 'scheduled', 'retryable', 'running')`,
 	canceledAttempt: `SELECT metadata ->> '$.cancel_attempted_at' IS NOT NULL FROM river_job
 		WHERE id = ? AND attempt = ? AND state = 'running'`,
+	running:       `SELECT id, attempt FROM river_job WHERE state = 'running'`,
 	storeProgress: `UPDATE river_job SET metadata = jsonb_set(metadata, '$.progress', json(?)) WHERE id = ?`,
 
 	reindex: []string{}, // its indexes do not bloat
@@ -79,15 +80,14 @@ BEGIN
 			ELSE json('true') END)));
 END;`
 
-// The times of sqliteTakeOver are in the form in which River compares them.
-const sqliteTakeOver = `
-DELETE FROM river_leader;
+// The times of sqliteInterrupt are in the form in which River compares them.
+const sqliteInterrupt = `
 UPDATE river_job SET state = 'cancelled', finalized_at = datetime('now', 'subsec')
-WHERE state = 'running' AND metadata ->> '$.cancel_attempted_at' IS NOT NULL;
+WHERE state = 'running' AND @which AND metadata ->> '$.cancel_attempted_at' IS NOT NULL;
 UPDATE river_job SET
 	state = CASE WHEN attempt < max_attempts THEN 'available' ELSE 'discarded' END,
 	finalized_at = CASE WHEN attempt < max_attempts THEN NULL ELSE datetime('now', 'subsec') END,
 	scheduled_at = datetime('now', 'subsec'),
 	errors = jsonb_insert(coalesce(errors, jsonb('[]')), '$[#]', json_object(
 		'at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', attempt, 'error', '` + textInterrupted + `', 'trace', ''))
-WHERE state = 'running';`
+WHERE state = 'running' AND @which;`

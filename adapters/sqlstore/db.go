@@ -27,6 +27,9 @@ type Options struct {
 	// and matric-events.key in the working directory for PostgreSQL. Without this file the secrets are lost: back it up,
 	// apart from the database.
 	SecretKeyFile string
+	// Standby makes Open wait while another server has the database, until that ends or ctx does. It is called once, when the
+	// waiting begins, with who has it. Nil makes Open return an error that says who.
+	Standby func(holder string)
 }
 
 // connections returns how many connections a pool may have.
@@ -95,6 +98,15 @@ type hold interface {
 	watch(ctx context.Context) error
 	Close() error
 }
+
+// heldError says who else has the database.
+type heldError string
+
+func (e heldError) Error() string {
+	return fmt.Sprintf("%v: another server is using the database (%s)", domain.ErrUnavailable, string(e))
+}
+
+func (heldError) Unwrap() error { return domain.ErrUnavailable }
 
 // Open opens a database and holds it for this process until Close. The URL is sqlite:PATH or postgres://…. After the
 // colon of the former, or after two slashes that follow it, is the path as it is, without escapes; a file is created when

@@ -30,7 +30,7 @@ func openPostgres(ctx context.Context, dsn string, o *Options) (_ *DB, err error
 	if err != nil {
 		return nil, err
 	}
-	held, err := takeSession(ctx, cfg)
+	held, err := takeSession(ctx, cfg, o.Standby)
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -72,7 +72,7 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	if h.listener, err = net.Listen("tcp", s.Listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	if h.store, err = sqlstore.Open(ctx, s.DatabaseURL, &sqlstore.Options{SecretKeyFile: s.SecretKeyFile}); err != nil {
+	if err = h.openStore(ctx, io); err != nil {
 		return nil, err
 	}
 	if _, err := h.store.MigrateUp(ctx); err != nil {

@@ -61,6 +61,8 @@ type Server struct {
 
 	t      testing.TB
 	cmd    *exec.Cmd
+	ready  chan string // where it listens, once it is ready
+	waits  chan string // where it answers while it stands by
 	exited chan struct{}
 	err    error // of Wait; read after exited
 	mu     sync.Mutex
@@ -71,11 +73,45 @@ type Server struct {
 // name a database it gets one of its own. It is killed at the end of the test if it still runs.
 func Serve(t testing.TB, flags ...string) *Server {
 	t.Helper()
+	s := start(t, flags)
+	s.AwaitReady()
+	return s
+}
+
+// Standby starts a server that waits for another one's end, and returns once it waits.
+func Standby(t testing.TB, flags ...string) *Server {
+	t.Helper()
+	s := start(t, append([]string{"--standby"}, flags...))
+	s.await(s.waits)
+	return s
+}
+
+// AwaitReady returns once the server is ready.
+func (s *Server) AwaitReady() {
+	s.t.Helper()
+	s.await(s.ready)
+}
+
+func (s *Server) await(where chan string) {
+	s.t.Helper()
+	select {
+	case s.URL = <-where:
+	case <-s.exited:
+		s.t.Fatalf("serve ended before it was there: %v\n%s", s.err, s.Stderr())
+	case <-time.After(Patience):
+		s.t.Fatalf("serve is not there after %v\n%s", Patience, s.Stderr())
+	}
+}
+
+func start(t testing.TB, flags []string) *Server {
+	t.Helper()
 	args := append([]string{"serve", "--listen", "127.0.0.1:0"}, flags...)
 	if !strings.Contains(strings.Join(flags, " "), "--database-url") {
 		args = append(args, "--database-url", "sqlite:"+filepath.Join(t.TempDir(), "hub.db"))
 	}
-	s := &Server{t: t, cmd: exec.Command(Binary(t), args...), exited: make(chan struct{})}
+	s := &Server{
+		t: t, cmd: exec.Command(Binary(t), args...), ready: make(chan string, 1), waits: make(chan string, 1), exited: make(chan struct{}),
+	}
 	s.cmd.Env = environment()
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	pipe, err := s.cmd.StderrPipe()
@@ -85,21 +121,13 @@ func Serve(t testing.TB, flags ...string) *Server {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ready := make(chan string, 1)
-	go s.follow(bufio.NewScanner(pipe), ready)
+	go s.follow(bufio.NewScanner(pipe))
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
 			t.Logf("server's standard error:\n%s", s.Stderr())
 		}
 	})
-	select {
-	case s.URL = <-ready:
-	case <-s.exited:
-		t.Fatalf("serve ended before it was ready: %v\n%s", s.err, s.Stderr())
-	case <-time.After(Patience):
-		t.Fatalf("serve is not ready after %v\n%s", Patience, s.Stderr())
-	}
 	return s
 }
 
@@ -113,13 +141,16 @@ func environment() (env []string) {
 	return env
 }
 
-func (s *Server) follow(lines *bufio.Scanner, ready chan<- string) {
+func (s *Server) follow(lines *bufio.Scanner) {
 	for lines.Scan() {
 		s.mu.Lock()
 		s.stderr.WriteString(lines.Text() + "\n")
 		s.mu.Unlock()
 		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
-			ready <- url
+			s.ready <- url
+		}
+		if url, ok := strings.CutPrefix(lines.Text(), "standing by on "); ok {
+			s.waits <- url
 		}
 	}
 	s.err = s.cmd.Wait()
