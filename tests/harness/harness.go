@@ -86,6 +86,35 @@ func Standby(t testing.TB, flags ...string) *Server {
 	return s
 }
 
+// Race starts several servers at once, each to stand by if another one is first, and returns the one that is ready and
+// those that stand by.
+func Race(t testing.TB, n int, flags ...string) (first *Server, others []*Server) {
+	t.Helper()
+	servers := make([]*Server, n)
+	for i := range servers {
+		servers[i] = start(t, append([]string{"--standby"}, flags...))
+	}
+	for _, s := range servers {
+		select {
+		case url := <-s.ready:
+			if first != nil {
+				t.Fatal("two servers are ready")
+			}
+			s.URL, first = url, s
+		case s.URL = <-s.waits:
+			others = append(others, s)
+		case <-s.exited:
+			t.Fatalf("a server ended: %v\n%s", s.err, s.Stderr())
+		case <-time.After(Patience):
+			t.Fatalf("a server is not there after %v\n%s", Patience, s.Stderr())
+		}
+	}
+	if first == nil {
+		t.Fatal("no server is ready")
+	}
+	return first, others
+}
+
 // AwaitReady returns once the server is ready.
 func (s *Server) AwaitReady() {
 	s.t.Helper()
@@ -213,4 +242,26 @@ func Run(t testing.TB, args ...string) (stdout, stderr string, code int) {
 		t.Fatalf("%v does not end\n%s", args, errs.String())
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// Next returns the one of the servers that stand by which is ready next, and the rest.
+func Next(t testing.TB, waiting []*Server) (ready *Server, rest []*Server) {
+	t.Helper()
+	over := time.After(Patience)
+	look := time.NewTicker(5 * time.Millisecond) // at any number of channels
+	defer look.Stop()
+	for {
+		for i, s := range waiting {
+			select {
+			case s.URL = <-s.ready:
+				return s, append(append([]*Server(nil), waiting[:i]...), waiting[i+1:]...)
+			default:
+			}
+		}
+		select {
+		case <-look.C:
+		case <-over:
+			t.Fatal("nobody takes over")
+		}
+	}
 }
