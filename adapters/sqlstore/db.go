@@ -45,6 +45,7 @@ type DB struct {
 	vault       atomic.Pointer[vault] // nil until there is a schema
 	commits     *commitWatch
 	outbox      bell // rings when a commit may have added to the outbox
+	vigil       vigil
 	deliveries  *Deliveries
 }
 
@@ -90,6 +91,14 @@ type engine interface {
 	settle(ctx context.Context, tx *sqlx.Tx, lease string, rows []settledRow) (settled []string, err error)
 	// saveStates updates webhooks.
 	saveStates(ctx context.Context, tx *sqlx.Tx, rows []stateRow) error
+}
+
+// vigil is how the reader of the outbox waits.
+type vigil interface {
+	// wait returns nil when a record may have been added since the last look, or ctx's error.
+	wait(ctx context.Context) error
+	// looked tells how many records there were.
+	looked(records int)
 }
 
 // hold is the exclusive use of a database.

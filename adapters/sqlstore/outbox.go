@@ -53,6 +53,7 @@ func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, 
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read outbox: %w", translate(err))
 	}
+	o.db.vigil.looked(len(rows))
 	records := make([]ports.OutboxRecord, len(rows))
 	for i, row := range rows {
 		records[i] = row.record()
@@ -74,7 +75,7 @@ func (o *Outbox) Remove(ctx context.Context, positions ...int64) error {
 
 // Wait implements ports.Outbox.
 func (o *Outbox) Wait(ctx context.Context) error {
-	return o.db.outbox.wait(ctx)
+	return o.db.vigil.wait(ctx)
 }
 
 // WriteCanary implements ports.Probe.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -17,7 +18,10 @@ import (
 
 // postgresEngine handles a batch in one statement, to which it is passed as one array for each column: there is a network
 // between.
-type postgresEngine struct{ listenURL string }
+type postgresEngine struct {
+	listenURL string
+	pulse     time.Duration // how often to look for what no notification told of
+}
 
 var _ engine = postgresEngine{}
 

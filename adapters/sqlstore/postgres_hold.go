@@ -22,6 +22,7 @@ const (
 	migrateLock = 0x6d_61_74_72_69_63_6d_67 // "matricmg": who changes the schema
 	webhookLock = 0x6d_74_72_77             // "mtrw", and a number made of an ID: who changes a webhook
 	noteLock    = 0x6d_74_72_6e             // "mtrn", likewise: who changes a note
+	awakeLock   = 0x6d_74_72_62             // "mtrb", and 0: the reader of the outbox is awake, nobody need ring the bell
 )
 
 const (
@@ -154,6 +155,16 @@ func (h *sessionHold) alive(ctx context.Context) bool {
 	}
 	_, err := h.conn.ExecContext(ctx, `SELECT 1`)
 	return err == nil
+}
+
+// ask runs a query of one value on the connection.
+func (h *sessionHold) ask(ctx context.Context, value any, query string, args ...any) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn == nil {
+		return driver.ErrBadConn
+	}
+	return h.conn.QueryRowContext(ctx, query, args...).Scan(value)
 }
 
 func (h *sessionHold) retake(ctx context.Context) error {
