@@ -45,7 +45,7 @@ type DB struct {
 	vault       atomic.Pointer[vault] // nil until there is a schema
 	commits     *commitWatch
 	outbox      bell // rings when a commit may have added to the outbox
-	vigil       vigil
+	reader      outboxReader
 	deliveries  *Deliveries
 }
 
@@ -62,8 +62,6 @@ type engine interface {
 	listen(ctx context.Context, heard func(table string)) error
 	// outboxStats is a query of the number of records in the outbox, and of how many seconds ago the oldest was written.
 	outboxStats() string
-	// among is a comparison with a list of numbers, and its argument.
-	among(numbers []int64) (comparison string, arg any)
 	// lockNote makes other transactions that lock the same note wait until this one ends.
 	lockNote(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error
 	// indexNote brings the full-text index up to date with a note, whose row is stored.
@@ -93,12 +91,11 @@ type engine interface {
 	saveStates(ctx context.Context, tx *sqlx.Tx, rows []stateRow) error
 }
 
-// vigil is how the reader of the outbox waits.
-type vigil interface {
-	// wait returns nil when a record may have been added since the last look, or ctx's error.
+// outboxReader does what Outbox promises.
+type outboxReader interface {
+	pending(ctx context.Context, limit int) ([]outboxRow, error)
+	remove(ctx context.Context, positions []int64) error
 	wait(ctx context.Context) error
-	// looked tells how many records there were.
-	looked(records int)
 }
 
 // hold is the exclusive use of a database.

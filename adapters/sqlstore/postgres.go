@@ -40,7 +40,7 @@ func openPostgres(ctx context.Context, dsn string, o *Options) (_ *DB, err error
 		write: postgresPool(cfg, o.connections(), nil),
 		read:  postgresPool(cfg, o.connections(), map[string]string{"default_transaction_read_only": "on"}),
 	}
-	d.deliveries, d.vigil = &Deliveries{db: d}, &watchman{bell: d.outbox, hold: held, pool: d.write}
+	d.deliveries, d.reader = &Deliveries{db: d}, &postgresReader{watchman: watchman{bell: d.outbox, hold: held, pool: d.write}}
 	d.outbox.ring() // what an earlier process left was never seen by this one
 	d.OnCommit("outbox", d.outbox.ring)
 	if err = examinePostgres(ctx, d.read); err == nil {
