@@ -39,6 +39,7 @@ func (o *Options) connections() int { return cmp.Or(o.Readers, max(4, runtime.GO
 type DB struct {
 	name        string   // for messages; holds no secrets
 	write, read *sqlx.DB // the pool of the writers, on SQLite of the one writer, and that of the readers
+	drain       *sqlx.DB // on PostgreSQL: the pool of the reader of the outbox
 	engine      engine
 	hold        hold
 	keyFile     string
@@ -152,7 +153,11 @@ func (d *DB) Run(ctx context.Context) error {
 // Close releases the database. Calls in progress end with an error.
 func (d *DB) Close() error {
 	// The writer goes last: the last connection to leave writes the journal of SQLite back into the database file.
-	if err := errors.Join(d.read.Close(), d.write.Close(), d.hold.Close()); err != nil {
+	var drained error
+	if d.drain != nil {
+		drained = d.drain.Close()
+	}
+	if err := errors.Join(drained, d.read.Close(), d.write.Close(), d.hold.Close()); err != nil {
 		return fmt.Errorf("sqlstore: close %q: %w", d.name, err)
 	}
 	return nil
