@@ -100,7 +100,7 @@ func TestPostgresOutboxDoesNotWaitForOpenTransactions(t *testing.T) {
 	t.Parallel()
 	db := openKind(t, pgtest.Database(t))
 	open := begin(t, db, 1)
-	defer open.Rollback() //nolint:errcheck // it was not to be committed
+	defer open.Rollback()
 	for n := 2; n < 5; n++ {
 		commit(t, begin(t, db, n))
 		if got := drained(t, db); !slices.Equal(got, []domain.UUID{testID(n)}) {
