@@ -98,7 +98,7 @@ func (w *watchman) rest(ctx context.Context, pause time.Duration, b bell) error 
 	}
 }
 
-// wake notes that the bell rang, and stays awake when it rings often. It does not when somebody who rings is not done yet.
+// wake notes that the bell rang, and stays awake when it rings often. It does not if somebody tries the lock right now.
 func (w *watchman) wake(ctx context.Context) {
 	now := time.Now()
 	w.mu.Lock()

@@ -156,3 +156,13 @@ func TestPostgresAwakeReaderIsNotRung(t *testing.T) {
 		t.Errorf("read %d records; want 20", len(got))
 	}
 }
+
+// A busy application always has transactions open that have rung. They do not keep the reader from staying awake.
+func TestPostgresReaderStaysAwakeWhileOthersHaveRung(t *testing.T) {
+	t.Parallel()
+	db := openDeaf(t)
+	hearing(t, db)
+	open := begin(t, db, 1)
+	defer open.Rollback()
+	rouse(t, db, &db.reader.(*postgresReader).watchman)
+}

@@ -51,11 +51,13 @@ CREATE TABLE outbox (
 
 -- The notification is a bell, once for a transaction: it says that there is something, and the rows are what there is.
 -- Transactions that notify commit one after the other, which a busy application must not suffer from. So the reader holds
--- an advisory lock while it is awake and looks by itself; then nobody rings. The number of the lock spells "mtrb".
+-- an advisory lock while it is awake and looks by itself; then nobody rings. The lock is only tried and given back at once:
+-- the reader could never get it from a busy application otherwise. Its number spells "mtrb".
 -- +goose StatementBegin
 CREATE FUNCTION outbox_ring() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF pg_try_advisory_xact_lock_shared(1836348002, 0) THEN
+    IF pg_try_advisory_lock_shared(1836348002, 0) THEN
+        PERFORM pg_advisory_unlock_shared(1836348002, 0);
         PERFORM pg_notify('matric_outbox', '');
     END IF;
     RETURN NULL;
