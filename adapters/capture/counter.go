@@ -1,0 +1,145 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
+)
+
+// Counter counts the jobs of all captured tables. It adds up what triggers have noted since the last count, and so never
+// looks at the tables themselves but when it counts anew: at first, after a fault, and once a day. Use NewCounter, and
+// Run beside it.
+type Counter struct {
+	db     *sql.DB
+	report func(kind string, err error)
+}
+
+var _ ports.JobCounter = (*Counter)(nil)
+
+// NewCounter returns a counter on a database of which the hub's tables are the first in the search_path. report is told
+// what went wrong.
+func NewCounter(db *sql.DB, report func(kind string, err error)) *Counter {
+	return &Counter{db: db, report: report}
+}
+
+// CountJobs implements ports.JobCounter.
+func (c *Counter) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
+	var pending, running int
+	err := c.db.QueryRowContext(ctx, `SELECT coalesce(sum(pending), 0)::bigint, coalesce(sum(running), 0)::bigint FROM (
+		SELECT n.pending, n.running FROM capture_count AS n UNION ALL
+		SELECT d.pending, d.running FROM capture_delta AS d JOIN capture_count AS n USING (capture)) AS part`).Scan(&pending, &running)
+	if err != nil {
+		return domain.QueueStatus{}, failure("count", err)
+	}
+	return domain.QueueStatus{Pending: max(pending, 0), Running: max(running, 0)}, nil
+}
+
+const (
+	tidyInterval = time.Second
+	maxCountAge  = 24 * time.Hour
+	faultsKept   = 1000
+)
+
+// Run keeps the sums short and the counts right until ctx ends.
+func (c *Counter) Run(ctx context.Context) error {
+	tick := time.NewTicker(tidyInterval)
+	defer tick.Stop()
+	for {
+		if err := c.tidy(ctx); err != nil && ctx.Err() == nil {
+			c.report("capture", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// tidy adds the deltas to the counts, and counts anew what needs it.
+func (c *Counter) tidy(ctx context.Context) error {
+	var deltas bool
+	if err := c.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM capture_delta)`).Scan(&deltas); err != nil {
+		return failure("tidy", err)
+	}
+	if deltas {
+		if err := once(ctx, c.db, time.Second, c.fold(ctx)); err != nil {
+			return failure("tidy", err)
+		}
+	}
+	var due []string
+	scan := func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		due = append(due, name)
+		return err
+	}
+	err := each(ctx, c.db, scan, `SELECT c.name FROM capture AS c LEFT JOIN capture_count AS n ON n.capture = c.name
+		WHERE n.capture IS NULL OR n.counted_at < clock_timestamp() - make_interval(secs => $1)
+			OR n.faults < (SELECT max(f.id) FROM capture_fault AS f WHERE f.capture = c.name)`, maxCountAge.Seconds())
+	for _, name := range due {
+		if err == nil {
+			err = Recount(ctx, c.db, name)
+		}
+	}
+	if err == nil && len(due) > 0 {
+		_, err = c.db.ExecContext(ctx, `DELETE FROM capture_fault WHERE id <= (SELECT id FROM capture_fault ORDER BY id DESC OFFSET $1 LIMIT 1)`, faultsKept)
+	}
+	return failure("tidy", err)
+}
+
+func (c *Counter) fold(ctx context.Context) func(tx *sql.Tx) error {
+	return func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `WITH gone AS (DELETE FROM capture_delta WHERE capture IN (SELECT capture FROM capture_count) RETURNING *),
+			total AS (SELECT capture, sum(pending) AS pending, sum(running) AS running FROM gone GROUP BY capture)
+			UPDATE capture_count AS n SET pending = n.pending + total.pending, running = n.running + total.running FROM total WHERE n.capture = total.capture`)
+		return err
+	}
+}
+
+// Recount counts the jobs of one capture in its table. It locks nothing: in whatever snapshot the count is taken, the
+// deltas of the same snapshot are what the count includes already.
+func Recount(ctx context.Context, db *sql.DB, name string) error {
+	err := once(ctx, db, time.Second, func(tx *sql.Tx) error {
+		schema, err := ourSchema(ctx, tx)
+		if err != nil {
+			return err
+		}
+		q := quote(schema)
+		var text string
+		err = tx.QueryRowContext(ctx, `SELECT mapping FROM `+q+`.capture WHERE name = $1`, name).Scan(&text)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // detached
+		}
+		if err != nil {
+			return err
+		}
+		m, err := ParseMapping([]byte(text))
+		if err != nil {
+			return err
+		}
+		pending, running, from := "0", "0", ""
+		if m.Jobs != nil {
+			s, err := m.resolve(ctx, tx)
+			if err != nil {
+				return err
+			}
+			pending, running = "count(*) FILTER (WHERE state IN ('q', 'w'))", "count(*) FILTER (WHERE state = 'r')"
+			from = fmt.Sprintf(" FROM (SELECT %s AS state FROM %s AS t) AS job", s.jobs.class("t"), s.jobs.table.sql())
+		}
+		_, err = tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %s.capture_count (capture, pending, running, counted_at, faults)
+			SELECT $1, n.pending - coalesce(d.pending, 0), n.running - coalesce(d.running, 0), clock_timestamp(),
+				coalesce((SELECT max(id) FROM %[1]s.capture_fault WHERE capture = $1), 0)
+			FROM (SELECT %s AS pending, %s AS running%s) AS n,
+				(SELECT sum(pending) AS pending, sum(running) AS running FROM %[1]s.capture_delta WHERE capture = $1) AS d
+			ON CONFLICT (capture) DO UPDATE SET (pending, running, counted_at, faults) = ROW (excluded.pending, excluded.running, excluded.counted_at, excluded.faults)`,
+			q, pending, running, from), name)
+		return err
+	})
+	return failure("count", err)
+}
