@@ -145,12 +145,3 @@ func jsonText(value string, limit int) string {
 
 // quoted puts a value that needs no escapes between quotes.
 func quoted(value string) string { return fmt.Sprintf("'\"' || %s || '\"'", value) }
-
-// eventID makes a UUID of version 7 (RFC 9562, section 5.7) of the variable stamp, the milliseconds in hexadecimal. Of a
-// random UUID only the version is replaced.
-const eventID = `substr(stamp, 1, 8) || '-' || substr(stamp, 9, 4) || '-7' || substr(gen_random_uuid()::text, 16)`
-
-// head is how every body begins: the variables stamp and since must be set.
-func head(first string) string {
-	return fmt.Sprintf(`'{%s"event_id":"' || %s || '","occurred_at":"' || since || '"'`, first, eventID)
-}

@@ -6,95 +6,160 @@ import (
 )
 
 const (
-	// protectedRows is after how many rows of one transaction the triggers stop to guard each insertion by a
-	// subtransaction of its own. A session remembers 64 of these; beyond that, every other session has to look them up on
-	// disk. By then the transaction has inserted so often that nothing can be wrong with our tables, and has a lock that
-	// keeps anybody from changing them. What is computed from the application's data stays guarded.
-	protectedRows = 48
+	// guarded matches how many records a transaction may have written while the triggers still guard each insertion by a
+	// subtransaction of its own: less than 50. A session remembers 64 of these; beyond that, every other session has to
+	// look them up on disk. By then the transaction has inserted so often that nothing can be wrong with our tables, and
+	// has a lock that keeps anybody from changing them. What is computed from the application's data stays guarded. A
+	// pattern, because no text that somebody puts into the setting can make it fail.
+	unguarded = `coalesce(current_setting('matric_events.rows', true) ~ '^([5-9][0-9]|[0-9]{3,})$', false)`
 
-	// burstRows is after how many rows of one transaction its records stand behind those of others.
+	// burstRows is after how many records of one transaction they stand behind those of others.
 	burstRows = 512
 
 	// burstPosition is what is added to the position of such records. No sequence gets that far.
 	burstPosition = 1 << 62
+
+	// nextRow counts the records of the transaction, and of its savepoints while they last.
+	nextRow = `set_config('matric_events.rows', (coalesce(nullif(current_setting('matric_events.rows', true), ''), '0')::int + 1)::text, true)::int`
+
+	// moment is where the time comes from: at as it is, and stamp in the hexadecimal milliseconds of a UUID.
+	moment = `clock_timestamp() AS at, lpad(to_hex((date_part('epoch', clock_timestamp()) * 1000)::bigint), 12, '0') AS stamp`
+
+	// eventID makes a UUID of version 7 (RFC 9562, section 5.7). Of a random UUID only the version is replaced.
+	eventID = `substr(c.stamp, 1, 8) || '-' || substr(c.stamp, 9, 4) || '-7' || substr(gen_random_uuid()::text, 16)`
+
+	occurredAt = `to_char(c.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 )
 
-// function is a trigger function in the making. Its parts are PL/pgSQL.
-type function struct {
-	schema  string // ours
-	name    string
-	capture string // the capture's name
-	kind    string // of the records
-	subject string // an expression for the identifier of what the records are about
-	declare string // of more variables
-	compute string // appends to the variable bodies
-	deltas  bool   // it counts jobs, in the variables pending and running
-	recall  bool   // it remembers the last note, for the trigger on tags
+// told is what one change tells: records of a kind. Everything is in one statement, for in PL/pgSQL it is the number of
+// expressions that costs.
+type told struct {
+	schema, kind string
+	from         string // rows, of which c has at and stamp
+	body         string // an expression on them: JSON
+	subject      string // an expression for the identifier of what they are about
+	recall       bool   // the trigger on tags wants to know the last note
 }
 
-// sql returns the statement that creates the function. Everything that may fail for what the application's row holds, or
-// for what somebody did to our tables, is within the inner block.
+// insert is the statement that writes the records.
+func (t *told) insert() string {
+	return t.put(t.body, fmt.Sprintf("%s, LATERAL (SELECT %s AS rows, c.at OFFSET 0) AS n", t.from, nextRow))
+}
+
+// collect is the statement that computes the bodies.
+func (t *told) collect() string {
+	return fmt.Sprintf("bodies := bodies || ARRAY (SELECT %s FROM %s);\n", t.body, t.from)
+}
+
+// insertOne is the statement that writes the variable body.
+func (t *told) insertOne() string {
+	return t.put("body", fmt.Sprintf("(SELECT %s AS rows OFFSET 0) AS n", nextRow))
+}
+
+func (t *told) put(body, from string) string {
+	returning := ""
+	if t.recall {
+		returning = fmt.Sprintf("\nRETURNING set_config('matric_events.note', (%s) || ' ' || outbox.position, true) INTO told", t.subject)
+	}
+	return fmt.Sprintf(`INSERT INTO %s.outbox (position, kind, body, subject) OVERRIDING SYSTEM VALUE
+SELECT nextval('%[1]s.outbox_position_seq') + CASE WHEN n.rows > %[2]d THEN %[3]d ELSE 0 END, '%[4]s', %[5]s, CASE WHEN n.rows > %[2]d THEN (%[6]s)::uuid END
+FROM %[7]s%[8]s;
+`, quote(t.schema), burstRows, int64(burstPosition), t.kind, body, t.subject, from, returning)
+}
+
+// branch is a condition in PL/pgSQL, and what is told when it is the first that holds. The empty condition always does.
+type branch struct {
+	when   string
+	tells  []*told
+	deltas string // a query for pending and running, if the counts may change
+	after  string // more statements
+}
+
+// function is a trigger function in the making.
+type function struct {
+	schema, name, capture string
+	branches              []branch
+}
+
+// sql returns the statement that creates the function. Everything that may fail, for what the application's row holds or
+// for what somebody did to our tables, is in a block that catches it.
 func (f *function) sql() string {
-	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s.%s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $matric$
 DECLARE
 	bodies text[] := '{}';
 	body   text;
-	rows   int;
-	moment timestamptz := clock_timestamp();
-	stamp  text;
-	since  text;
-%sBEGIN
+	told   text;
+	delta  record;
+BEGIN
 	BEGIN
-		rows := coalesce(nullif(current_setting('matric_events.rows', true), ''), '0')::int;
-		stamp := lpad(to_hex((date_part('epoch', moment) * 1000)::bigint), 12, '0');
-		since := to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
-%s		IF rows < %d THEN
+		IF NOT %s THEN
 %s			RETURN NULL;
 		END IF;
-	EXCEPTION WHEN OTHERS THEN
+%s	EXCEPTION WHEN OTHERS THEN
 %s		RETURN NULL;
 	END;
+	FOREACH body IN ARRAY bodies LOOP
+%s	END LOOP;
 %s	RETURN NULL;
 END
-$matric$`, f.qualified(), f.variables(), indent(2, f.compute), protectedRows, indent(3, f.store()), indent(2, fault(f.schema, f.capture, f.name)), indent(1, f.store()))
+$matric$`, quote(f.schema), quote(f.name), unguarded, indent(3, f.direct()), indent(2, f.collected()), indent(2, fault(f.schema, f.capture, f.name)),
+		indent(2, f.branches[0].tells[0].insertOne()), indent(1, f.delta()))
 }
 
-func (f *function) qualified() string { return quote(f.schema) + "." + quote(f.name) }
-
-func (f *function) variables() string {
-	s := indent(1, f.declare)
-	if f.deltas {
-		s += "\tpending int := 0;\n\trunning int := 0;\n"
-	}
-	if f.recall {
-		s += "\tplace  bigint;\n"
-	}
-	return s
+// direct writes the records as they are computed.
+func (f *function) direct() string {
+	return f.chain(func(b *branch) (s string) {
+		for _, t := range b.tells {
+			s += t.insert()
+		}
+		if b.deltas != "" {
+			s += fmt.Sprintf("INSERT INTO %s.capture_delta SELECT %s, pending, running FROM (%s) AS d WHERE pending <> 0 OR running <> 0;\n", quote(f.schema), literal(f.capture), b.deltas)
+		}
+		return s + b.after
+	})
 }
 
-// store inserts the bodies.
-func (f *function) store() string {
-	q := quote(f.schema)
-	returning, recall := "", ""
-	if f.recall {
-		returning = " RETURNING outbox.position INTO place"
-		recall = fmt.Sprintf("\tbody := set_config('matric_events.note', (%s) || ' ' || place, true);\n", f.subject)
+// collected computes the records only.
+func (f *function) collected() string {
+	return f.chain(func(b *branch) (s string) {
+		for _, t := range b.tells {
+			s += t.collect()
+		}
+		if b.deltas != "" {
+			s += strings.Replace(b.deltas, " FROM ", " INTO delta FROM ", 1) + ";\n"
+		}
+		return s + b.after
+	})
+}
+
+func (f *function) chain(each func(b *branch) string) string {
+	var s strings.Builder
+	for i := range f.branches {
+		b := &f.branches[i]
+		switch {
+		case b.when == "" && i == 0:
+			return each(b)
+		case b.when == "":
+			s.WriteString("ELSE\n")
+		case i == 0:
+			s.WriteString("IF " + b.when + " THEN\n")
+		default:
+			s.WriteString("ELSIF " + b.when + " THEN\n")
+		}
+		s.WriteString(indent(1, each(b)))
 	}
-	s := fmt.Sprintf(`FOREACH body IN ARRAY bodies LOOP
-	rows := rows + 1;
-	IF rows <= %d THEN
-		INSERT INTO %s.outbox (kind, body) VALUES ('%s', body)%s;
-	ELSE
-		INSERT INTO %[2]s.outbox (position, kind, body, subject) OVERRIDING SYSTEM VALUE
-		VALUES (nextval('%[2]s.outbox_position_seq') + %[5]d, '%[3]s', body, (%[6]s)::uuid)%[4]s;
-	END IF;
-%[7]sEND LOOP;
-`, burstRows, q, f.kind, returning, int64(burstPosition), f.subject, recall)
-	if f.deltas {
-		s += fmt.Sprintf("IF pending <> 0 OR running <> 0 THEN\n\tINSERT INTO %s.capture_delta VALUES (%s, pending, running);\nEND IF;\n", q, literal(f.capture))
+	return s.String() + "END IF;\n"
+}
+
+// delta writes what collected has counted.
+func (f *function) delta() string {
+	for _, b := range f.branches {
+		if b.deltas != "" {
+			return fmt.Sprintf("IF delta IS NOT NULL AND (delta.pending <> 0 OR delta.running <> 0) THEN\n\tINSERT INTO %s.capture_delta VALUES (%s, delta.pending, delta.running);\nEND IF;\n", quote(f.schema), literal(f.capture))
+		}
 	}
-	return s + "body := set_config('matric_events.rows', rows::text, true);\n"
+	return ""
 }
 
 // fault records what went wrong, if that is possible.

@@ -1,10 +1,51 @@
 package capture
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// jobHead is what the bodies of all events about the job in a row have, up to what is their own.
-func (s *jobSource) jobHead(schema, row, kind string) string {
-	b := head(fmt.Sprintf(`"type":"%s",`, kind)) + ` || ',"job_id":"' || ` + s.uuid(schema, row) + ` || '"'`
+// The transitions below are expressions on c.was and c.became, the meanings of a job's status before and after, which are
+// NULL for a row that is not there and for a value that means nothing. They return the types of events, with commas.
+const (
+	waits     = "c.became IN ('q', 'w')"
+	waited    = "c.was IN ('q', 'w')"
+	lastTypes = "CASE c.became WHEN 'c' THEN 'JobCompleted' ELSE 'JobFailed' END"
+)
+
+// live is true for a job that has not ended: what it does next is told. otherwise is when a failed one is tried again.
+func live(retried string) string {
+	return "(c.was IS NULL OR c.was IN ('q', 'w', 'r') OR c.was = 'f' AND " + retried + ")"
+}
+
+// changed returns the types for a row that was changed, or came to be: then c.was is NULL. moved is true when its progress
+// was, begun when that is to be told at the start, too, and retried when it had failed and was to be tried again. The last
+// progress comes before the end. After its end a job tells nothing until it waits, or runs, again.
+func changed(moved, begun, retried string) string {
+	return fmt.Sprintf(`CASE
+WHEN c.became = c.was THEN CASE WHEN c.became = 'r' AND %[1]s THEN 'JobProgress' END
+WHEN %[2]s THEN CASE WHEN c.was = 'r' THEN 'JobFailed' WHEN c.was IS NULL OR NOT %[3]s THEN 'JobQueued' END
+WHEN c.became = 'r' THEN CASE WHEN %[4]s THEN '' ELSE 'JobQueued,' END || 'JobStarted' || CASE WHEN %[5]s THEN ',JobProgress' ELSE '' END
+WHEN c.became IS NOT NULL AND %[4]s THEN CASE WHEN c.became <> 'x' AND %[1]s THEN 'JobProgress,' ELSE '' END || %[6]s
+END`, moved, waits, waited, live(retried), begun, lastTypes)
+}
+
+// gone returns the types for a row that is there no more.
+func (s *jobSource) gone() string {
+	return "CASE WHEN c.was IN ('q', 'w', 'r') OR c.was = 'f' AND " + s.willRetry("OLD") + " THEN 'JobFailed' END"
+}
+
+// tells makes events of the job in a row.
+func (s *jobSource) tells(schema, row, was, became, types string) *told {
+	return &told{
+		schema: schema, kind: "worker", body: s.body(schema, row), subject: s.uuid(schema, row),
+		from: fmt.Sprintf("(SELECT %s AS was, %s AS became, %s OFFSET 0) AS c, LATERAL unnest(string_to_array(%s, ',')) AS e (type)", was, became, moment, types),
+	}
+}
+
+// body is the JSON of an event of type e.type.
+func (s *jobSource) body(schema, row string) string {
+	b := `'{"type":"' || e.type || '","event_id":"' || ` + eventID + ` || '","occurred_at":"' || ` + occurredAt + ` || '","job_id":"' || ` + s.uuid(schema, row) + ` || '"'`
 	if s.typ != nil {
 		t := s.typ.text(row)
 		name := fmt.Sprintf("CASE WHEN %s ~ '^[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*$' AND length(%[1]s) <= 100 THEN %[1]s ELSE %s.capture_job_type(%[1]s) END", t, quote(schema))
@@ -13,64 +54,59 @@ func (s *jobSource) jobHead(schema, row, kind string) string {
 	if s.note != nil {
 		b += " || " + optional("note_id", quoted(s.note.uuid(row, schema, s.noteSpace)))
 	}
-	return b
+	var rest strings.Builder
+	for _, t := range []struct{ typ, members string }{
+		{"JobQueued", s.queued(row)}, {"JobProgress", s.progressed(row)}, {"JobCompleted", s.completed(row)}, {"JobFailed", s.failed(row)},
+	} {
+		if t.members != "" {
+			fmt.Fprintf(&rest, " WHEN '%s' THEN %s", t.typ, t.members)
+		}
+	}
+	return b + " || CASE e.type" + rest.String() + " ELSE '' END || '}'"
 }
 
 func (s *jobSource) uuid(schema, row string) string {
 	return s.id.uuid(row, schema, s.table.String())
 }
 
-// push is the statement that appends a body.
-func push(body string) string { return "bodies := array_append(bodies, " + body + " || '}');\n" }
-
-func (s *jobSource) queued(schema, row string) string {
-	b := s.jobHead(schema, row, "JobQueued")
-	if s.priority != nil {
-		value := s.priority.of(row)
-		if s.priority.kind != kindInt {
-			value = fmt.Sprintf("least(2e9, greatest(-2e9, %s))::bigint", s.priority.float(row))
-		}
-		b += " || " + optional("priority", value+"::text")
+func (s *jobSource) queued(row string) string {
+	if s.priority == nil {
+		return ""
 	}
-	return push(b)
+	value := s.priority.of(row)
+	if s.priority.kind != kindInt {
+		value = fmt.Sprintf("least(2e9, greatest(-2e9, %s))::bigint", s.priority.float(row))
+	}
+	return optional("priority", value)
 }
 
-func (s *jobSource) started(schema, row string) string {
-	return push(s.jobHead(schema, row, "JobStarted"))
-}
-
-func (s *jobSource) progressed(schema, row string) string {
+func (s *jobSource) progressed(row string) string {
 	if s.progress == nil {
-		return "NULL;\n"
+		return ""
 	}
-	b := s.jobHead(schema, row, "JobProgress") + " || " + `',"percent":' || ` + s.progress.percent(row, s.ProgressMax)
+	b := `',"percent":' || ` + s.progress.percent(row, s.ProgressMax)
 	if s.message != nil {
 		b += " || " + optional("message", jsonText("nullif("+s.message.text(row)+", '')", maxText))
 	}
-	return push(b)
+	return b
 }
 
-func (s *jobSource) completed(schema, row string) string {
-	b := s.jobHead(schema, row, "JobCompleted")
-	if s.began != nil && s.ended != nil {
-		began, ended := s.began.of(row)+"::timestamptz", s.ended.of(row)+"::timestamptz"
-		took := fmt.Sprintf("CASE WHEN isfinite(%s) AND isfinite(%s) THEN greatest(0, floor(extract(epoch FROM %[2]s - %[1]s) * 1000))::bigint::text END", began, ended)
-		b += " || " + optional("duration_ms", took)
+func (s *jobSource) completed(row string) string {
+	if s.began == nil || s.ended == nil {
+		return ""
 	}
-	return push(b)
+	began, ended := s.began.of(row)+"::timestamptz", s.ended.of(row)+"::timestamptz"
+	return optional("duration_ms", fmt.Sprintf("CASE WHEN isfinite(%s) AND isfinite(%s) THEN greatest(0, floor(extract(epoch FROM %[2]s - %[1]s) * 1000))::bigint END", began, ended))
 }
 
-// failed tells of an attempt that failed. Both are expressions; otherwise stands for an error that is not said.
-func (s *jobSource) failed(schema, row, otherwise, willRetry string) string {
-	text := literal(otherwise)
+// failed tells of the end of an attempt, or of a job that is gone or was canceled.
+func (s *jobSource) failed(row string) string {
+	text := "CASE c.became WHEN 'f' THEN 'failed' ELSE 'interrupted' END"
 	if s.error != nil {
 		text = fmt.Sprintf("coalesce(nullif(%s, ''), %s)", s.error.text(row), text)
 	}
-	return push(s.jobHead(schema, row, "JobFailed") + ` || ',"error":' || ` + jsonText(text, maxText) + ` || ',"will_retry":' || (` + willRetry + `)`)
-}
-
-func (s *jobSource) canceled(schema, row string) string {
-	return push(s.jobHead(schema, row, "JobFailed") + ` || ',"error":"canceled","will_retry":false'`)
+	return fmt.Sprintf(`',"error":' || %s || ',"will_retry":' || (CASE WHEN %s THEN true WHEN c.became = 'f' THEN %s ELSE false END)`,
+		jsonText("CASE WHEN c.became IN ('q', 'w', 'f') THEN "+text+" ELSE 'canceled' END", maxText), waits, s.willRetry(row))
 }
 
 // moved is true when the progress of two rows differs and there is one to tell.
@@ -81,83 +117,42 @@ func (s *jobSource) moved(from, to string) string {
 	return fmt.Sprintf("%s IS NOT NULL AND (%s)", s.progress.of(to), changedAny(from, to, s.progress, s.message))
 }
 
-// came is what a row tells that was not there before.
-func (s *jobSource) came(schema string) string {
-	begun := "false"
-	if s.progress != nil {
-		begun = s.progress.float("NEW") + " > 0"
+// begun is true when there is progress to tell at the start.
+func (s *jobSource) begun(row string) string {
+	if s.progress == nil {
+		return "false"
 	}
-	return `CASE became
-WHEN 'q', 'w' THEN
-` + indent(1, s.queued(schema, "NEW")) + `WHEN 'r' THEN
-` + indent(1, s.started(schema, "NEW")+"IF "+begun+" THEN\n"+indent(1, s.progressed(schema, "NEW"))+"END IF;\n") + `WHEN 'c' THEN
-` + indent(1, s.completed(schema, "NEW")) + `WHEN 'f' THEN
-` + indent(1, s.failed(schema, "NEW", "failed", s.willRetry("NEW"))) + `WHEN 'x' THEN
-` + indent(1, s.canceled(schema, "NEW")) + `ELSE
-END CASE;
-`
+	return "coalesce(" + s.progress.float(row) + " > 0, false)"
 }
 
-// gone is what a row tells that is there no more.
-func (s *jobSource) gone(schema string) string {
-	return "IF was IN ('q', 'w', 'r') OR was = 'f' AND " + s.willRetry("OLD") + " THEN\n" + indent(1, s.canceled(schema, "OLD")) + "END IF;\n"
+// deltas is a query for how the counts change.
+func deltas(was, became string) string {
+	return fmt.Sprintf(`SELECT coalesce((c.became IN ('q', 'w'))::int, 0) - coalesce((c.was IN ('q', 'w'))::int, 0) AS pending, coalesce((c.became = 'r')::int, 0) - coalesce((c.was = 'r')::int, 0) AS running FROM (SELECT %s AS was, %s AS became OFFSET 0) AS c`, was, became)
 }
 
-// changed is what a row tells that was changed. The last progress comes before the end. After its end a job tells nothing
-// until it waits, or runs, again.
-func (s *jobSource) changed(schema string) string {
-	progress := "IF " + s.moved("OLD", "NEW") + " THEN\n" + indent(1, s.progressed(schema, "NEW")) + "END IF;\n"
-	begun := progress
-	if s.progress != nil {
-		begun = "IF " + s.moved("OLD", "NEW") + " AND " + s.progress.float("NEW") + " > 0 THEN\n" + indent(1, s.progressed(schema, "NEW")) + "END IF;\n"
-	}
-	return `IF became = was THEN
-	IF became = 'r' THEN
-` + indent(2, progress) + `	END IF;
-ELSIF became IN ('q', 'w') THEN
-	IF was = 'r' THEN
-` + indent(2, s.failed(schema, "NEW", "interrupted", "true")) + `	ELSIF was IS NULL OR was NOT IN ('q', 'w') THEN
-` + indent(2, s.queued(schema, "NEW")) + `	END IF;
-ELSIF became = 'r' THEN
-	IF was IN ('c', 'x') OR was = 'f' AND NOT ` + s.willRetry("OLD") + ` THEN
-` + indent(2, s.queued(schema, "NEW")) + `	END IF;
-` + indent(1, s.started(schema, "NEW")+begun) + `ELSIF became IS NOT NULL AND (was IS NULL OR was IN ('q', 'w', 'r') OR was = 'f' AND ` + s.willRetry("OLD") + `) THEN
-	IF became <> 'x' THEN
-` + indent(2, progress) + `	END IF;
-	CASE became
-	WHEN 'c' THEN
-` + indent(2, s.completed(schema, "NEW")) + `	WHEN 'f' THEN
-` + indent(2, s.failed(schema, "NEW", "failed", s.willRetry("NEW"))) + `	ELSE
-` + indent(2, s.canceled(schema, "NEW")) + `	END CASE;
-END IF;
-`
-}
-
-// count sets the deltas.
-const count = `pending := coalesce((became IN ('q', 'w'))::int, 0) - coalesce((was IN ('q', 'w'))::int, 0);
-running := coalesce((became = 'r')::int, 0) - coalesce((was = 'r')::int, 0);
-`
+const none = "NULL::text"
 
 // functions returns the trigger functions of the table of jobs, by the operation that they are for.
 func (s *jobSource) functions(schema, capture string) map[string]*function {
-	was, became := "was := "+s.class("OLD")+";\n", "became := "+s.class("NEW")+";\n"
-	anew := s.id.changed("OLD", "NEW")
-	update := was + became + "IF " + anew + " THEN\n" + indent(1, s.gone(schema)+s.came(schema)) + "ELSE\n" + indent(1, s.changed(schema)) + "END IF;\n" + "IF became IS DISTINCT FROM was THEN\n" + indent(1, count) + "END IF;\n"
-	insert, remove := became+s.came(schema)+count, was+s.gone(schema)+count
-	if s.table.relkind == "p" {
-		insert, remove = s.arrival(schema), s.departure(schema)
+	was, became := s.class("OLD"), s.class("NEW")
+	same := func(c *column) string { return "NOT (" + c.changed("OLD", "NEW") + ")" }
+	came := s.tells(schema, "NEW", none, became, changed("false", s.begun("NEW"), "true"))
+	left := s.tells(schema, "OLD", was, none, s.gone())
+	computes := map[string][]branch{
+		"insert": {{tells: []*told{came}, deltas: deltas(none, became)}},
+		"delete": {{tells: []*told{left}, deltas: deltas(was, none)}},
+		"update": {
+			{when: same(s.id) + " AND " + same(s.status), tells: []*told{s.tells(schema, "NEW", "'r'::text", became, "CASE WHEN c.became = c.was AND "+s.moved("OLD", "NEW")+" THEN 'JobProgress' END")}},
+			{when: same(s.id), tells: []*told{s.tells(schema, "NEW", was, became, changed(s.moved("OLD", "NEW"), s.moved("OLD", "NEW")+" AND "+s.begun("NEW"), s.willRetry("OLD")))}, deltas: deltas(was, became)},
+			{tells: []*told{left, came}, deltas: deltas(was, became)},
+		},
 	}
-	computes := map[string]string{"insert": insert, "update": update, "delete": remove}
+	if s.table.relkind == "p" {
+		computes["insert"], computes["delete"] = s.arrival(schema, came), s.departure(schema, left)
+	}
 	out := map[string]*function{}
-	for op, compute := range computes {
-		row := "NEW"
-		if op == "delete" {
-			row = "OLD"
-		}
-		out[op] = &function{
-			schema: schema, name: functionName(capture, "job_"+op), capture: capture, kind: "worker", subject: s.uuid(schema, row),
-			declare: "was text;\nbecame text;\n", compute: compute, deltas: true,
-		}
+	for op, branches := range computes {
+		out[op] = &function{schema: schema, name: functionName(capture, "job_"+op), capture: capture, branches: branches}
 	}
 	return out
 }
@@ -168,38 +163,24 @@ func (s *jobSource) columns() []*column {
 }
 
 // An UPDATE that moves a row to another partition is to triggers a DELETE and an INSERT. departure sees that the row is
-// still there, tells nothing and leaves a note for arrival.
-func (s *jobSource) departure(schema string) string {
-	return "was := " + s.class("OLD") + ";\n" + fmt.Sprintf("IF EXISTS (SELECT FROM %s AS t WHERE %s = %s) THEN\n", s.table.sql(), s.id.of("t"), s.id.of("OLD")) +
-		"\tbody := set_config('matric_events.moved', " + s.uuid(schema, "OLD") + " || coalesce(was, '-'), true);\n" +
-		"ELSE\n" + indent(1, s.gone(schema)) + "END IF;\n" + count
-}
-
-func (s *jobSource) arrival(schema string) string {
-	return "became := " + s.class("NEW") + ";\nbody := current_setting('matric_events.moved', true);\n" +
-		"IF left(body, 36) = " + s.uuid(schema, "NEW") + " THEN\n" +
-		"\twas := nullif(right(body, 1), '-');\n\tbody := set_config('matric_events.moved', '', true);\n" +
-		indent(1, s.changedFrom(schema)) +
-		"\twas := NULL;\nELSE\n" + indent(1, s.came(schema)) + "END IF;\n" + count
-}
-
-// changedFrom is changed without the old row, of which only what it was is known: the progress of a row that moves while
-// it runs is told again.
-func (s *jobSource) changedFrom(schema string) string {
-	begun := "false"
-	if s.progress != nil {
-		begun = s.progress.of("NEW") + " IS NOT NULL"
+// still there, tells nothing and leaves a word for arrival.
+func (s *jobSource) departure(schema string, left *told) []branch {
+	was := s.class("OLD")
+	return []branch{
+		{tells: []*told{left}, deltas: deltas(was, none), when: fmt.Sprintf("NOT EXISTS (SELECT FROM %s AS t WHERE %s = %s)", s.table.sql(), s.id.of("t"), s.id.of("OLD"))},
+		{deltas: deltas(was, none), after: "told := set_config('matric_events.moved', " + s.uuid(schema, "OLD") + " || coalesce(" + was + ", '-'), true);\n"},
 	}
-	return `IF became = was THEN
-	IF became = 'r' AND ` + begun + ` THEN
-` + indent(2, s.progressed(schema, "NEW")) + `	END IF;
-ELSIF became IN ('q', 'w') AND was = 'r' THEN
-` + indent(1, s.failed(schema, "NEW", "interrupted", "true")) + `ELSIF became IN ('q', 'w') AND was IN ('q', 'w') THEN
-ELSIF became IN ('c', 'f') AND was = 'r' AND ` + begun + ` THEN
-` + indent(1, s.progressed(schema, "NEW")+s.came(schema)) + `ELSIF became IN ('c', 'f', 'x') AND was IN ('c', 'x') THEN
-ELSE
-	IF became = 'r' AND was IN ('c', 'x', 'f') THEN
-` + indent(2, s.queued(schema, "NEW")) + `	END IF;
-` + indent(1, s.came(schema)) + `END IF;
-`
+}
+
+// arrival tells the difference; of the row as it was, only the meaning of its status is known.
+func (s *jobSource) arrival(schema string, came *told) []branch {
+	begun := s.begun("NEW")
+	moved := s.tells(schema, "NEW", "nullif(right(current_setting('matric_events.moved', true), 1), '-')", s.class("NEW"), changed(begun, begun, s.willRetry("NEW")))
+	return []branch{
+		{
+			when:  "left(current_setting('matric_events.moved', true), 36) = " + s.uuid(schema, "NEW"),
+			tells: []*told{moved}, deltas: deltas(none, s.class("NEW")), after: "told := set_config('matric_events.moved', '', true);\n",
+		},
+		{tells: []*told{came}, deltas: deltas(none, s.class("NEW"))},
+	}
 }

@@ -58,50 +58,63 @@ func (s *noteSource) tagList(row string) string {
 	return fmt.Sprintf("string_to_array(%s, ',')", s.tags.text(row))
 }
 
-func (s *noteSource) tell(schema, row, operation string) string {
-	return push(head("") + " || " + s.body(schema, row, literal(operation)))
+// tells makes an event of the note in a row, if operation is not NULL.
+func (s *noteSource) tells(schema, row, operation string) *told {
+	return &told{
+		schema: schema, kind: "note", subject: s.uuid(schema, row), recall: s.tagTable != nil,
+		body: s.whole(schema, row, "c.operation"),
+		from: fmt.Sprintf("(SELECT c.* FROM (SELECT %s AS operation, %s OFFSET 0) AS c WHERE c.operation IS NOT NULL) AS c", operation, moment),
+	}
+}
+
+// whole is the JSON of an event.
+func (s *noteSource) whole(schema, row, operation string) string {
+	return `'{"event_id":"' || ` + eventID + ` || '","occurred_at":"' || ` + occurredAt + ` || '"' || ` + s.body(schema, row, operation) + ` || '}'`
 }
 
 // functions returns the trigger functions of the table of notes, by operation. A note that is in the bin has been deleted,
 // for clients; one that comes out of it is created.
 func (s *noteSource) functions(schema, capture string) map[string]*function {
-	created, deleted := s.tell(schema, "NEW", "created"), s.tell(schema, "OLD", "deleted")
-	insert := "IF NOT " + s.gone("NEW") + " THEN\n" + indent(1, created) + "END IF;\n"
-	remove := "IF NOT " + s.gone("OLD") + " THEN\n" + indent(1, deleted) + "END IF;\n"
-	update := "IF " + s.id.changed("OLD", "NEW") + " THEN\n" + indent(1, remove+insert) +
-		"ELSIF " + s.gone("NEW") + " THEN\n" + indent(1, "IF NOT "+s.gone("OLD")+" THEN\n"+indent(1, s.tell(schema, "NEW", "deleted"))+"END IF;\n") +
-		"ELSIF " + s.gone("OLD") + " THEN\n" + indent(1, created) +
-		"ELSE\n" + indent(1, s.tell(schema, "NEW", "updated")) + "END IF;\n"
+	created := "CASE WHEN NOT " + s.gone("NEW") + " THEN 'created' END"
+	deleted := "CASE WHEN NOT " + s.gone("OLD") + " THEN 'deleted' END"
+	changed := fmt.Sprintf("CASE WHEN %s THEN CASE WHEN NOT %s THEN 'deleted' END WHEN %[2]s THEN 'created' ELSE 'updated' END", s.gone("NEW"), s.gone("OLD"))
+	came, left := s.tells(schema, "NEW", created), s.tells(schema, "OLD", deleted)
+	computes := map[string][]branch{
+		"insert": {{tells: []*told{came}}},
+		"delete": {{tells: []*told{left}}},
+		"update": {
+			{when: "NOT (" + s.id.changed("OLD", "NEW") + ")", tells: []*told{s.tells(schema, "NEW", changed)}},
+			{tells: []*told{left, came}},
+		},
+	}
 	if s.table.relkind == "p" {
-		insert, remove = s.arrival(schema, insert), s.departure(schema, remove)
+		computes["insert"], computes["delete"] = s.arrival(schema, came), s.departure(schema, left)
 	}
 	out := map[string]*function{}
-	for op, compute := range map[string]string{"insert": insert, "update": update, "delete": remove} {
-		row := "NEW"
-		if op == "delete" {
-			row = "OLD"
-		}
-		out[op] = &function{
-			schema: schema, name: functionName(capture, "note_"+op), capture: capture, kind: "note", subject: s.uuid(schema, row),
-			compute: compute, recall: s.tagTable != nil,
-		}
+	for op, branches := range computes {
+		out[op] = &function{schema: schema, name: functionName(capture, "note_"+op), capture: capture, branches: branches}
 	}
 	return out
 }
 
 // departure and arrival are the two halves of a move to another partition; see those of jobs.
-func (s *noteSource) departure(schema, otherwise string) string {
-	return fmt.Sprintf("IF EXISTS (SELECT FROM %s AS t WHERE %s = %s) THEN\n", s.table.sql(), s.id.of("t"), s.id.of("OLD")) +
-		"\tbody := set_config('matric_events.moved', " + s.uuid(schema, "OLD") + " || CASE WHEN " + s.gone("OLD") + " THEN 'd' ELSE 'v' END, true);\n" +
-		"ELSE\n" + indent(1, otherwise) + "END IF;\n"
+func (s *noteSource) departure(schema string, left *told) []branch {
+	return []branch{
+		{tells: []*told{left}, when: fmt.Sprintf("NOT EXISTS (SELECT FROM %s AS t WHERE %s = %s)", s.table.sql(), s.id.of("t"), s.id.of("OLD"))},
+		{after: "told := set_config('matric_events.moved', " + s.uuid(schema, "OLD") + " || CASE WHEN " + s.gone("OLD") + " THEN 'd' ELSE 'v' END, true);\n"},
+	}
 }
 
-func (s *noteSource) arrival(schema, otherwise string) string {
-	return "body := current_setting('matric_events.moved', true);\n" +
-		"IF body = " + s.uuid(schema, "NEW") + " || 'v' THEN\n" +
-		"\tbody := set_config('matric_events.moved', '', true);\n" +
-		"\tIF " + s.gone("NEW") + " THEN\n" + indent(2, s.tell(schema, "NEW", "deleted")) +
-		"\tELSE\n" + indent(2, s.tell(schema, "NEW", "updated")) + "\tEND IF;\nELSE\n" + indent(1, otherwise) + "END IF;\n"
+func (s *noteSource) arrival(schema string, came *told) []branch {
+	word := "current_setting('matric_events.moved', true)"
+	operation := fmt.Sprintf("CASE WHEN %s THEN CASE right(%s, 1) WHEN 'v' THEN 'deleted' END WHEN right(%[2]s, 1) = 'd' THEN 'created' ELSE 'updated' END", s.gone("NEW"), word)
+	return []branch{
+		{
+			when:  "left(" + word + ", 36) = " + s.uuid(schema, "NEW"),
+			tells: []*told{s.tells(schema, "NEW", operation)}, after: "told := set_config('matric_events.moved', '', true);\n",
+		},
+		{tells: []*told{came}},
+	}
 }
 
 // tagFunction returns the function for changes of the table of tags; changed is a query for the notes that are concerned.
@@ -109,49 +122,34 @@ func (s *noteSource) arrival(schema, otherwise string) string {
 // that are changed one at a time are told once, however many statements it takes.
 func (s *noteSource) tagFunction(schema, capture, op, changed string) string {
 	name := functionName(capture, "tag_"+op)
-	q := quote(schema)
-	body := `'{"event_id":"' || coalesce(born, ` + eventID + `) || '","occurred_at":"' || since || '"' ||
-				replace(note.text, '"operation":"updated"', '"operation":"' || coalesce(doing, 'updated') || '"') || '}'`
+	body := `'{"event_id":"' || coalesce(born, ` + eventID + `) || '","occurred_at":"' || ` + occurredAt + ` || '"' ||
+					replace(note.text, '"operation":"updated"', '"operation":"' || coalesce(doing, 'updated') || '"') || '}'`
+	write := &told{schema: schema, kind: "note", from: "(SELECT " + moment + " OFFSET 0) AS c", body: body, subject: "note.id", recall: true}
 	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %[1]s.%[2]s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $matric$
 DECLARE
 	note   record;
-	told   text[];
+	known  text[];
 	born   text;
 	doing  text;
-	place  bigint;
-	rows   int;
-	moment timestamptz := clock_timestamp();
-	stamp  text;
-	since  text;
+	told   text;
 BEGIN
 	BEGIN
-		rows := coalesce(nullif(current_setting('matric_events.rows', true), ''), '0')::int;
-		stamp := lpad(to_hex((date_part('epoch', moment) * 1000)::bigint), 12, '0');
-		since := to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 		FOR note IN SELECT %[3]s AS id, %[4]s AS text FROM %[5]s AS n WHERE %[6]s IN (%[7]s) AND NOT %[8]s LOOP
-			told := string_to_array(coalesce(current_setting('matric_events.note', true), ''), ' ');
+			known := string_to_array(coalesce(current_setting('matric_events.note', true), ''), ' ');
 			born := NULL;
 			doing := NULL;
-			IF told[1] = note.id THEN
-				DELETE FROM %[1]s.outbox AS o WHERE o.position = told[2]::bigint AND o.kind = 'note' AND o.body::json ->> 'note_id' = note.id
+			IF known[1] = note.id THEN
+				DELETE FROM %[1]s.outbox AS o WHERE o.position = known[2]::bigint AND o.kind = 'note' AND o.body::json ->> 'note_id' = note.id
 				RETURNING o.body::json ->> 'event_id', o.body::json ->> 'operation' INTO born, doing;
 			END IF;
-			rows := rows + 1;
-			INSERT INTO %[1]s.outbox (position, kind, body, subject) OVERRIDING SYSTEM VALUE
-			VALUES (nextval('%[1]s.outbox_position_seq') + CASE WHEN rows > %[9]d THEN %[10]d ELSE 0 END, 'note',
-				%[11]s,
-				CASE WHEN rows > %[9]d THEN note.id::uuid END)
-			RETURNING outbox.position INTO place;
-			told[1] := set_config('matric_events.note', note.id || ' ' || place, true);
-		END LOOP;
-		told[1] := set_config('matric_events.rows', rows::text, true);
+%[9]s		END LOOP;
 	EXCEPTION WHEN OTHERS THEN
-%[12]s	END;
+%[10]s	END;
 	RETURN NULL;
 END
-$matric$`, q, quote(name), s.uuid(schema, "n"), s.body(schema, "n", "'updated'"), s.table.sql(), s.id.of("n"), changed, s.gone("n"),
-		burstRows, int64(burstPosition), body, indent(2, fault(schema, capture, name)))
+$matric$`, quote(schema), quote(name), s.uuid(schema, "n"), s.body(schema, "n", "'updated'"), s.table.sql(), s.id.of("n"), changed, s.gone("n"),
+		indent(3, write.insert()), indent(2, fault(schema, capture, name)))
 }
 
 // tagQueries are the notes that a statement on the table of tags concerns, by operation; new and old are its rows.

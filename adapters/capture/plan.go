@@ -38,12 +38,12 @@ func (s *source) plan(schema, capture string) *Plan {
 	if j := s.jobs; j != nil {
 		fns := j.functions(schema, capture)
 		p.row(schema, fns, "job", j.table, changedAny("OLD", "NEW", j.columns()...))
-		p.truncate(schema, j.truncate(schema, capture), "job", j.table)
+		p.truncate(schema, capture, "job", j.table, j.truncate)
 	}
 	if n := s.notes; n != nil {
 		fns := n.functions(schema, capture)
 		p.row(schema, fns, "note", n.table, changedAny("OLD", "NEW", n.columns()...))
-		p.truncate(schema, n.truncate(schema, capture), "note", n.table)
+		p.truncate(schema, capture, "note", n.table, n.truncate)
 		if n.tagTable != nil {
 			p.tags(schema, capture, n)
 		}
@@ -65,10 +65,11 @@ func (p *Plan) row(schema string, fns map[string]*function, what string, t *tabl
 }
 
 // truncate adds the triggers for TRUNCATE, which fires those of every partition.
-func (p *Plan) truncate(schema string, f *function, what string, t *table) {
-	p.function(schema, f.name, f.sql())
+func (p *Plan) truncate(schema, capture, what string, t *table, write func(schema, capture, name string) string) {
+	name := functionName(capture, what+"_truncate")
+	p.function(schema, name, write(schema, capture, name))
 	for _, leaf := range t.leaves {
-		p.trigger(what+"_truncate", f.name, leaf, "BEFORE TRUNCATE ON "+leaf.sql()+" FOR EACH STATEMENT", schema)
+		p.trigger(what+"_truncate", name, leaf, "BEFORE TRUNCATE ON "+leaf.sql()+" FOR EACH STATEMENT", schema)
 	}
 }
 

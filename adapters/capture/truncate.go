@@ -5,30 +5,34 @@ import "fmt"
 // maxTruncated is how many events a TRUNCATE gives at most.
 const maxTruncated = 10_000
 
-// truncateFunction returns the function that runs before a table is emptied: what was not over is over. Body is an
-// expression on the row t, and where says which rows tell something. The jobs are then counted anew, which a fault without
-// a fault's code asks for.
-func truncateFunction(schema, capture, what, kind, subject, body, where string) *function {
-	query := fmt.Sprintf("SELECT %s || '}' FROM (SELECT $1 AS stamp, $2 AS since) AS v, ONLY TABLE_HERE AS t WHERE %s LIMIT %d", body, where, maxTruncated)
-	return &function{
-		schema: schema, name: functionName(capture, what), capture: capture, kind: kind, subject: subject,
-		compute: fmt.Sprintf(`FOR body IN EXECUTE replace(%s, 'TABLE_HERE', quote_ident(TG_TABLE_SCHEMA) || '.' || quote_ident(TG_TABLE_NAME)) USING stamp, since LOOP
-	bodies := array_append(bodies, body);
-END LOOP;
-INSERT INTO %s.capture_fault (capture, source, code, message) VALUES (%s, %s, %s, 'the table was truncated');
-`, literal(query), quote(schema), literal(capture), literal(functionName(capture, what)), literal(codeTruncated)),
-	}
+// truncateFunction returns the function that runs before a table is emptied: what was not over is over. body is what each
+// of its rows t tells, where which ones do. The jobs are then counted anew, which a fault without a fault's code asks for.
+func truncateFunction(schema, capture, name, kind, id, body, where string) string {
+	query := fmt.Sprintf("SELECT %s FROM (SELECT 'JobFailed'::text AS type) AS e, (SELECT %s, NULL::text AS was, NULL::text AS became) AS c, ONLY TABLE_HERE AS t WHERE %s LIMIT %d", body, moment, where, maxTruncated)
+	write := &told{schema: schema, kind: kind, subject: "body::json ->> '" + id + "'"}
+	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s.%s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $matric$
+DECLARE
+	body text;
+BEGIN
+	BEGIN
+		FOR body IN EXECUTE replace(%s, 'TABLE_HERE', quote_ident(TG_TABLE_SCHEMA) || '.' || quote_ident(TG_TABLE_NAME)) LOOP
+%s		END LOOP;
+		INSERT INTO %[1]s.capture_fault (capture, source, code, message) VALUES (%[5]s, %[6]s, %[7]s, 'the table was truncated');
+	EXCEPTION WHEN OTHERS THEN
+%[8]s	END;
+	RETURN NULL;
+END
+$matric$`, quote(schema), quote(name), literal(query), indent(3, write.insertOne()), literal(capture), literal(name), literal(codeTruncated), indent(2, fault(schema, capture, name)))
 }
 
 // codeTruncated stands in place of an SQLSTATE for what is none.
 const codeTruncated = "00000"
 
-func (s *jobSource) truncate(schema, capture string) *function {
-	body := s.jobHead(schema, "t", "JobFailed") + ` || ',"error":"canceled","will_retry":false'`
-	return truncateFunction(schema, capture, "job_truncate", "worker", "body::json ->> 'job_id'", body, s.class("t")+" IN ('q', 'w', 'r')")
+func (s *jobSource) truncate(schema, capture, name string) string {
+	return truncateFunction(schema, capture, name, "worker", "job_id", s.body(schema, "t"), s.class("t")+" IN ('q', 'w', 'r')")
 }
 
-func (s *noteSource) truncate(schema, capture string) *function {
-	body := head("") + " || " + s.body(schema, "t", "'deleted'")
-	return truncateFunction(schema, capture, "note_truncate", "note", "body::json ->> 'note_id'", body, "NOT "+s.gone("t"))
+func (s *noteSource) truncate(schema, capture, name string) string {
+	return truncateFunction(schema, capture, name, "note", "note_id", s.whole(schema, "t", "'deleted'"), "NOT "+s.gone("t"))
 }
