@@ -106,7 +106,7 @@ func (c *column) uuid(row, schema, space string) string {
 	case kindUUID:
 		return fmt.Sprintf("coalesce(nullif(%s, %s::uuid)::text, %s)", c.of(row), nilUUID, made)
 	case kindText:
-		return fmt.Sprintf("CASE WHEN %s ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' AND %[1]s <> %s THEN lower(%[1]s) ELSE %s END", c.text(row), nilUUID, made)
+		return fmt.Sprintf("CASE WHEN %s ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' AND %[1]s <> %[2]s THEN lower(%[1]s) ELSE %[3]s END", c.text(row), nilUUID, made)
 	}
 	return made
 }

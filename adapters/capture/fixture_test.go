@@ -143,11 +143,11 @@ func (r *rig) short(kind, body string) string {
 			r.t.Errorf("the hub refuses %s: %v", body, err)
 		}
 		n := e.Note
-		s := fmt.Sprintf("%s %s %q %s", n.Operation, last(n.NoteID), n.Title, strings.Join(n.Tags, ","))
+		s := strings.TrimSpace(fmt.Sprintf("%s %s %q %s", n.Operation, last(n.NoteID), n.Title, strings.Join(n.Tags, ",")))
 		if n.UserID != "" {
 			s += " by " + n.UserID
 		}
-		return strings.TrimSpace(s)
+		return s
 	}
 	e, err := domain.DecodeWorkerEvent([]byte(body))
 	if err != nil || e.EventID.IsZero() || e.OccurredAt.IsZero() || e.EventID[6]>>4 != 7 || e.EventID[8]>>6 != 2 {
@@ -201,3 +201,5 @@ func (r *rig) faults() (list []string) {
 	}
 	return list
 }
+
+func repeat(s string, n int) string { return strings.Repeat(s, n) }

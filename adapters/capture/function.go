@@ -6,20 +6,20 @@ import (
 )
 
 const (
-	// guarded matches how many records a transaction may have written while the triggers still guard each insertion by a
-	// subtransaction of its own: less than 50. A session remembers 64 of these; beyond that, every other session has to
+	// unguarded is true once a transaction has changed so many rows, 50, that the triggers no longer guard each insertion by
+	// a subtransaction of its own. A session remembers 64 of these; beyond that, every other session has to
 	// look them up on disk. By then the transaction has inserted so often that nothing can be wrong with our tables, and
 	// has a lock that keeps anybody from changing them. What is computed from the application's data stays guarded. A
 	// pattern, because no text that somebody puts into the setting can make it fail.
 	unguarded = `coalesce(current_setting('matric_events.rows', true) ~ '^([5-9][0-9]|[0-9]{3,})$', false)`
 
-	// burstRows is after how many records of one transaction they stand behind those of others.
+	// burstRows is after how many changes of one transaction their records stand behind those of others.
 	burstRows = 512
 
 	// burstPosition is what is added to the position of such records. No sequence gets that far.
 	burstPosition = 1 << 62
 
-	// nextRow counts the records of the transaction, and of its savepoints while they last.
+	// nextRow counts the changes of the transaction, and of its savepoints while they last.
 	nextRow = `set_config('matric_events.rows', (coalesce(nullif(current_setting('matric_events.rows', true), ''), '0')::int + 1)::text, true)::int`
 
 	// moment is where the time comes from: at as it is, and stamp in the hexadecimal milliseconds of a UUID.
@@ -90,7 +90,8 @@ DECLARE
 	bodies text[] := '{}';
 	body   text;
 	told   text;
-	delta  record;
+	pending int := 0;
+	running int := 0;
 BEGIN
 	BEGIN
 		IF NOT %s THEN
@@ -114,7 +115,7 @@ func (f *function) direct() string {
 			s += t.insert()
 		}
 		if b.deltas != "" {
-			s += fmt.Sprintf("INSERT INTO %s.capture_delta SELECT %s, pending, running FROM (%s) AS d WHERE pending <> 0 OR running <> 0;\n", quote(f.schema), literal(f.capture), b.deltas)
+			s += fmt.Sprintf("INSERT INTO %s.capture_delta SELECT %s, d.waiting, d.working FROM (%s) AS d WHERE d.waiting <> 0 OR d.working <> 0;\n", quote(f.schema), literal(f.capture), b.deltas)
 		}
 		return s + b.after
 	})
@@ -127,7 +128,7 @@ func (f *function) collected() string {
 			s += t.collect()
 		}
 		if b.deltas != "" {
-			s += strings.Replace(b.deltas, " FROM ", " INTO delta FROM ", 1) + ";\n"
+			s += strings.Replace(b.deltas, " FROM ", " INTO pending, running FROM ", 1) + ";\n"
 		}
 		return s + b.after
 	})
@@ -156,7 +157,7 @@ func (f *function) chain(each func(b *branch) string) string {
 func (f *function) delta() string {
 	for _, b := range f.branches {
 		if b.deltas != "" {
-			return fmt.Sprintf("IF delta IS NOT NULL AND (delta.pending <> 0 OR delta.running <> 0) THEN\n\tINSERT INTO %s.capture_delta VALUES (%s, delta.pending, delta.running);\nEND IF;\n", quote(f.schema), literal(f.capture))
+			return fmt.Sprintf("IF pending <> 0 OR running <> 0 THEN\n\tINSERT INTO %s.capture_delta VALUES (%s, pending, running);\nEND IF;\n", quote(f.schema), literal(f.capture))
 		}
 	}
 	return ""

@@ -75,7 +75,7 @@ func (s *jobSource) queued(row string) string {
 	}
 	value := s.priority.of(row)
 	if s.priority.kind != kindInt {
-		value = fmt.Sprintf("least(2e9, greatest(-2e9, %s))::bigint", s.priority.float(row))
+		value = fmt.Sprintf("CASE WHEN %s IS NOT NULL THEN least(2e9, greatest(-2e9, %s))::bigint END", value, s.priority.float(row))
 	}
 	return optional("priority", value)
 }
@@ -127,7 +127,7 @@ func (s *jobSource) begun(row string) string {
 
 // deltas is a query for how the counts change.
 func deltas(was, became string) string {
-	return fmt.Sprintf(`SELECT coalesce((c.became IN ('q', 'w'))::int, 0) - coalesce((c.was IN ('q', 'w'))::int, 0) AS pending, coalesce((c.became = 'r')::int, 0) - coalesce((c.was = 'r')::int, 0) AS running FROM (SELECT %s AS was, %s AS became OFFSET 0) AS c`, was, became)
+	return fmt.Sprintf(`SELECT coalesce((c.became IN ('q', 'w'))::int, 0) - coalesce((c.was IN ('q', 'w'))::int, 0) AS waiting, coalesce((c.became = 'r')::int, 0) - coalesce((c.was = 'r')::int, 0) AS working FROM (SELECT %s AS was, %s AS became OFFSET 0) AS c`, was, became)
 }
 
 const none = "NULL::text"

@@ -1,9 +1,12 @@
 package capture
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/matric/matric-events/domain"
 )
 
 // step is what one transaction does, and what clients hear of it.
@@ -94,5 +97,48 @@ func TestOnlyWhatCommits(t *testing.T) {
 	r.exec("TRUNCATE job_queue")
 	if d := cmp.Diff([]string{`JobFailed 0001 X "canceled"`}, r.events()); d != "" {
 		t.Errorf("TRUNCATE (-want +got):\n%s", d)
+	}
+}
+
+// Beyond some rows a transaction's records are no longer guarded one by one, and beyond more they stand behind those of
+// others. What is told is the same.
+func TestManyRows(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, matricSchema)
+	r.attach("preset: matric\nnotes: false")
+	r.exec(`INSERT INTO job_queue (id, job_type) SELECT ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'x' FROM generate_series(1, 2000) AS n`)
+	if got := r.events(); len(got) != 2000 || got[0] != "JobQueued 0001 X" || got[1999] != "JobQueued 2000 X" {
+		t.Errorf("INSERT: %d events, %v…", len(got), got[:min(3, len(got))])
+	}
+	r.exec(`UPDATE job_queue SET status = 'completed', progress_percent = 100`)
+	var burst int
+	if err := r.hub.QueryRow(`SELECT count(*) FROM outbox WHERE position > $1 AND subject::text = body::json ->> 'job_id'`, int64(burstPosition)).Scan(&burst); err != nil || burst < 4000-2*burstRows || burst > 4000-burstRows {
+		t.Errorf("%d of 4000 records stand behind others, with their subject (%v)", burst, err)
+	}
+	counts := map[string]int{}
+	order := map[string]string{}
+	for _, e := range r.events() {
+		kind, rest, _ := strings.Cut(e, " ")
+		counts[kind]++
+		order[rest[:4]] += kind
+	}
+	for id, kinds := range order {
+		if kinds != "JobProgressJobCompleted" {
+			t.Errorf("job %s: %s", id, kinds)
+		}
+	}
+	if counts["JobProgress"] != 2000 || counts["JobCompleted"] != 2000 {
+		t.Errorf("UPDATE: %v", counts)
+	}
+	r.exec(`DELETE FROM job_queue`)
+	if got, f := r.events(), r.faults(); len(got)+len(f) > 0 {
+		t.Errorf("DELETE of finished jobs: %d events, faults %v", len(got), f)
+	}
+	counter := NewCounter(r.hub, func(kind string, err error) { t.Error(kind, err) })
+	if err := counter.tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := counter.CountJobs(t.Context()); err != nil || n != (domain.QueueStatus{}) {
+		t.Errorf("counts %+v, %v; want none", n, err)
 	}
 }
