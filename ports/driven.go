@@ -92,6 +92,14 @@ type OutboxMeter interface {
 	Stats(ctx context.Context) (OutboxStats, error)
 }
 
+// An OutboxKeeper makes room in an outbox that is read too slowly. Checked by contract.Outbox.
+type OutboxKeeper interface {
+	OutboxMeter
+	// Supersede deletes the records that domain.Superseded names, and no others, and returns how many. Its cost grows with the
+	// outbox. Reading may go on meanwhile.
+	Supersede(ctx context.Context) (int, error)
+}
+
 // A Probe lets a health check see that what is written comes out of the outbox again.
 type Probe interface {
 	// WriteCanary commits a canary record to the outbox.

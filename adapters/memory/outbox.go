@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	_ ports.Outbox      = (*Outbox)(nil)
-	_ ports.OutboxMeter = (*Outbox)(nil)
-	_ ports.Probe       = (*Outbox)(nil)
+	_ ports.Outbox       = (*Outbox)(nil)
+	_ ports.OutboxKeeper = (*Outbox)(nil)
+	_ ports.Probe        = (*Outbox)(nil)
 )
 
 // outboxRow is a record and when it was written.
@@ -22,7 +22,7 @@ type outboxRow struct {
 	at time.Time
 }
 
-// Outbox implements ports.Outbox, ports.OutboxMeter and ports.Probe. Use Store.Outbox.
+// Outbox implements ports.Outbox, ports.OutboxKeeper and ports.Probe. Use Store.Outbox.
 type Outbox struct {
 	s      *Store
 	looked int64 // position up to which Pending has looked; guarded by s.mu
@@ -117,6 +117,22 @@ func (o *Outbox) Stats(context.Context) (ports.OutboxStats, error) {
 		return ports.OutboxStats{}, nil
 	}
 	return ports.OutboxStats{Records: len(o.s.records), Oldest: time.Since(o.s.records[0].at)}, nil
+}
+
+// Supersede implements ports.OutboxKeeper.
+func (o *Outbox) Supersede(ctx context.Context) (int, error) {
+	o.s.mu.Lock()
+	var all domain.Superseded
+	var gone []int64
+	for _, r := range o.s.records {
+		if r.Worker != nil {
+			if position, ok := all.By(r.Position, r.Worker); ok {
+				gone = append(gone, position)
+			}
+		}
+	}
+	o.s.mu.Unlock()
+	return len(gone), o.Remove(ctx, gone...)
 }
 
 // Wait implements ports.Outbox.

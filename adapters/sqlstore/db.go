@@ -27,6 +27,9 @@ type Options struct {
 	// and matric-events.key in the working directory for PostgreSQL. Without this file the secrets are lost: back it up,
 	// apart from the database.
 	SecretKeyFile string
+	// Standby makes Open wait while another server has the database, until that ends or ctx does. It is called once, when the
+	// waiting begins, with who has it. Nil makes Open return an error that says who.
+	Standby func(holder string)
 }
 
 // connections returns how many connections a pool may have.
@@ -42,11 +45,13 @@ type DB struct {
 	vault       atomic.Pointer[vault] // nil until there is a schema
 	commits     *commitWatch
 	outbox      bell // rings when a commit may have added to the outbox
+	vigil       vigil
 	deliveries  *Deliveries
 }
 
 // engine is what is particular to one kind of database.
 type engine interface {
+	dialect() string
 	// provider returns what changes the schema.
 	provider(db *sql.DB) (*goose.Provider, error)
 	// findKeyCheck is a query that counts the tables of the name secret_key_check.
@@ -88,12 +93,29 @@ type engine interface {
 	saveStates(ctx context.Context, tx *sqlx.Tx, rows []stateRow) error
 }
 
+// vigil is how the reader of the outbox waits.
+type vigil interface {
+	// wait returns nil when a record may have been added since the last look, or ctx's error.
+	wait(ctx context.Context) error
+	// looked tells how many records there were.
+	looked(records int)
+}
+
 // hold is the exclusive use of a database.
 type hold interface {
 	// watch returns nil when ctx ends, and an error when the hold is lost.
 	watch(ctx context.Context) error
 	Close() error
 }
+
+// heldError says who else has the database.
+type heldError string
+
+func (e heldError) Error() string {
+	return fmt.Sprintf("%v: another server is using the database (%s)", domain.ErrUnavailable, string(e))
+}
+
+func (heldError) Unwrap() error { return domain.ErrUnavailable }
 
 // Open opens a database and holds it for this process until Close. The URL is sqlite:PATH or postgres://…. After the
 // colon of the former, or after two slashes that follow it, is the path as it is, without escapes; a file is created when
@@ -147,6 +169,9 @@ func (d *DB) Check(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Dialect is the kind of SQL: sqlite or postgres.
+func (d *DB) Dialect() string { return d.engine.dialect() }
 
 // SQL returns the pool of the writers, for the job queue, whose tables live in the same database.
 func (d *DB) SQL() *sql.DB { return d.write.DB }

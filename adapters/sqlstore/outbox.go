@@ -20,12 +20,12 @@ const (
 )
 
 var (
-	_ ports.Outbox      = (*Outbox)(nil)
-	_ ports.OutboxMeter = (*Outbox)(nil)
-	_ ports.Probe       = (*Outbox)(nil)
+	_ ports.Outbox       = (*Outbox)(nil)
+	_ ports.OutboxKeeper = (*Outbox)(nil)
+	_ ports.Probe        = (*Outbox)(nil)
 )
 
-// Outbox implements ports.Outbox, ports.OutboxMeter and ports.Probe. Use DB.Outbox.
+// Outbox implements ports.Outbox, ports.OutboxKeeper and ports.Probe. Use DB.Outbox.
 type Outbox struct{ db *DB }
 
 // Outbox returns the outbox of the database.
@@ -53,6 +53,7 @@ func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, 
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read outbox: %w", translate(err))
 	}
+	o.db.vigil.looked(len(rows))
 	records := make([]ports.OutboxRecord, len(rows))
 	for i, row := range rows {
 		records[i] = row.record()
@@ -72,21 +73,9 @@ func (o *Outbox) Remove(ctx context.Context, positions ...int64) error {
 	return nil
 }
 
-// Stats implements ports.OutboxMeter.
-func (o *Outbox) Stats(ctx context.Context) (ports.OutboxStats, error) {
-	var row struct {
-		Records int     `db:"records"`
-		Oldest  float64 `db:"oldest"` // seconds ago
-	}
-	if err := o.db.read.GetContext(ctx, &row, o.db.engine.outboxStats()); err != nil {
-		return ports.OutboxStats{}, fmt.Errorf("sqlstore: measure the outbox: %w", translate(err))
-	}
-	return ports.OutboxStats{Records: row.Records, Oldest: max(0, time.Duration(row.Oldest*float64(time.Second)))}, nil
-}
-
 // Wait implements ports.Outbox.
 func (o *Outbox) Wait(ctx context.Context) error {
-	return o.db.outbox.wait(ctx)
+	return o.db.vigil.wait(ctx)
 }
 
 // WriteCanary implements ports.Probe.

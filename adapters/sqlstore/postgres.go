@@ -30,17 +30,17 @@ func openPostgres(ctx context.Context, dsn string, o *Options) (_ *DB, err error
 	if err != nil {
 		return nil, err
 	}
-	held, err := takeSession(ctx, cfg)
+	held, err := takeSession(ctx, cfg, o.Standby)
 	if err != nil {
 		return nil, translate(err)
 	}
 	d := &DB{
-		name: fmt.Sprintf("postgres://%s:%d/%s", cfg.Host, cfg.Port, cfg.Database), hold: held, engine: postgresEngine{listenURL(dsn, cfg)},
+		name: fmt.Sprintf("postgres://%s:%d/%s", cfg.Host, cfg.Port, cfg.Database), hold: held, engine: postgresEngine{listenURL(dsn, cfg), listenPulse},
 		keyFile: keyFile, commits: newCommitWatch(), outbox: make(bell, 1),
 		write: postgresPool(cfg, o.connections(), nil),
 		read:  postgresPool(cfg, o.connections(), map[string]string{"default_transaction_read_only": "on"}),
 	}
-	d.deliveries = &Deliveries{db: d}
+	d.deliveries, d.vigil = &Deliveries{db: d}, &watchman{bell: d.outbox, hold: held, pool: d.write}
 	d.outbox.ring() // what an earlier process left was never seen by this one
 	d.OnCommit("outbox", d.outbox.ring)
 	if err = examinePostgres(ctx, d.read); err == nil {
@@ -70,6 +70,7 @@ func postgresConfig(dsn string) (pq.Config, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = 10 * time.Second
 	}
+	cfg.BinaryParameters = true // one way to the server and back for a statement, not two
 	cfg = cfg.Clone()
 	if _, given := cfg.Runtime["search_path"]; !given && !strings.Contains(cfg.Options, "search_path") {
 		cfg.Runtime["search_path"] = defaultSchema

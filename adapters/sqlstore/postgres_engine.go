@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -17,9 +18,14 @@ import (
 
 // postgresEngine handles a batch in one statement, to which it is passed as one array for each column: there is a network
 // between.
-type postgresEngine struct{ listenURL string }
+type postgresEngine struct {
+	listenURL string
+	pulse     time.Duration // how often to look for what no notification told of
+}
 
 var _ engine = postgresEngine{}
+
+func (postgresEngine) dialect() string { return "postgres" }
 
 func (postgresEngine) provider(db *sql.DB) (*goose.Provider, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(migrateLock), lock.WithLockTimeout(1, 60))

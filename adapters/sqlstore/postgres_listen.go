@@ -17,7 +17,7 @@ const (
 	outboxChannel = "matric_outbox"
 	payloadJob    = "job" // there is a new job, too
 
-	// listenPulse is how often everybody looks for what no notification told of.
+	// listenPulse is postgresEngine.pulse.
 	listenPulse = 2 * time.Second
 
 	listenRetryFirst, listenRetryMost = 50 * time.Millisecond, time.Second
@@ -57,7 +57,7 @@ func (e postgresEngine) listen(ctx context.Context, heard func(table string)) er
 		for range l.NotificationChannel() { // its end is that of the listener's goroutines
 		}
 	}()
-	pulse := time.NewTicker(listenPulse)
+	pulse := time.NewTicker(e.pulse)
 	defer pulse.Stop()
 	// This waits for a connection. Without one there is nothing to look for either.
 	if err := l.Listen(outboxChannel); err != nil && !errors.Is(err, net.ErrClosed) {

@@ -18,6 +18,8 @@ type sqliteEngine struct{}
 
 var _ engine = sqliteEngine{}
 
+func (sqliteEngine) dialect() string { return "sqlite" }
+
 func (sqliteEngine) provider(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, migrations.SQLite())
 }

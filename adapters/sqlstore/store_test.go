@@ -150,7 +150,7 @@ func TestOutboxContract(t *testing.T) {
 
 func outboxFixture(t *testing.T, db *sqlstore.DB, url, key string) contract.OutboxFixture {
 	return contract.OutboxFixture{
-		Outbox: db.Outbox(), Meter: db.Outbox(), Probe: db.Outbox(),
+		Outbox: db.Outbox(), Keeper: db.Outbox(), Probe: db.Outbox(),
 		Append: func(t *testing.T, kind, body string) {
 			inTx(t, db, func(tx *sql.Tx) error { return db.AppendOutbox(t.Context(), tx, kind, body) })
 		},

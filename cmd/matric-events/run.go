@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,7 +72,7 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	if h.listener, err = net.Listen("tcp", s.Listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	if h.store, err = sqlstore.Open(ctx, s.DatabaseURL, &sqlstore.Options{SecretKeyFile: s.SecretKeyFile}); err != nil {
+	if err = h.openStore(ctx, io); err != nil {
 		return nil, err
 	}
 	if _, err := h.store.MigrateUp(ctx); err != nil {
@@ -161,13 +160,11 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 
 // openSources adds what brings events from the database: the outbox, and the built-in notes and jobs.
 func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error {
-	if strings.HasPrefix(h.settings.DatabaseURL, "postgres") && !h.settings.NoHost {
-		return errors.New("notes on PostgreSQL are not supported yet; run with --no-host")
-	}
 	outbox := h.store.Outbox()
 	canaries := app.NewCanaries(outbox, newID)
 	services.Ready = canaries.Check
-	h.passing = append(h.passing, h.store.Listen, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run)
+	h.passing = append(h.passing, h.store.Listen, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run,
+		app.NewOutboxGuard(outbox, h.observer, app.OutboxLimits{}).Run)
 	if h.settings.NoHost {
 		return nil
 	}

@@ -50,10 +50,14 @@ CREATE TABLE outbox (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000); -- every row goes soon
 
 -- The notification is a bell, once for a transaction: it says that there is something, and the rows are what there is.
+-- Transactions that notify commit one after the other, which a busy application must not suffer from. So the reader holds
+-- an advisory lock while it is awake and looks by itself; then nobody rings.
 -- +goose StatementBegin
 CREATE FUNCTION outbox_ring() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('matric_outbox', '');
+    IF pg_try_advisory_xact_lock_shared(1836348002, 0) THEN
+        PERFORM pg_notify('matric_outbox', '');
+    END IF;
     RETURN NULL;
 END
 $$;

@@ -63,7 +63,7 @@ var inTests = map[string]string{
 	"adapters":           "adapters/memory app tests/contract tests/pgtest",
 	"adapters/capture":   "adapters/memory adapters/sqlstore app tests/contract tests/pgtest",
 	"adapters/client":    "adapters/httpapi app tests/contract",
-	"adapters/jobs":      "adapters/memory adapters/sqlstore app tests/contract",
+	"adapters/jobs":      "adapters/memory adapters/sqlstore app tests/contract tests/pgtest",
 	"adapters/httpapi":   "adapters/memory adapters/tokens tests/contract",
 	"adapters/telemetry": "adapters/memory",
 	"cmd":                "tests",

@@ -17,7 +17,7 @@ import (
 // OutboxFixture is an adapter of ports.Outbox and ports.Probe with nothing stored.
 type OutboxFixture struct {
 	Outbox ports.Outbox
-	Meter  ports.OutboxMeter
+	Keeper ports.OutboxKeeper
 	Probe  ports.Probe
 	// Append commits a record as the other writers of the outbox do: body is JSON in the form that producers send, or
 	// not even that; kind is worker or note, or not even that.
@@ -44,6 +44,7 @@ func Outbox(t *testing.T, open func(t *testing.T) OutboxFixture) {
 		{"wait wakes the reader for every record of any writer", outboxDrain},
 		{"a canary comes out again", outboxCanary},
 		{"the meter counts records and tells the age of the oldest", outboxStats},
+		{"what a newer report makes superfluous can be superseded, and nothing else", outboxSupersede},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
@@ -279,7 +280,7 @@ func outboxCanary(t *testing.T, f OutboxFixture) {
 func outboxStats(t *testing.T, f OutboxFixture) {
 	measure := func(want int) time.Duration {
 		t.Helper()
-		got, err := f.Meter.Stats(t.Context())
+		got, err := f.Keeper.Stats(t.Context())
 		if err != nil || got.Records != want || got.Oldest < 0 {
 			t.Errorf("Stats = %+v, %v; want %d records", got, err, want)
 		}
@@ -295,5 +296,47 @@ func outboxStats(t *testing.T, f OutboxFixture) {
 	time.Sleep(20 * time.Millisecond) // to be measured
 	if age := measure(2); age < 15*time.Millisecond || age > time.Minute+time.Since(began) {
 		t.Errorf("the oldest record is %s old after %s", age, time.Since(began))
+	}
+}
+
+func outboxSupersede(t *testing.T, f OutboxFixture) {
+	var want []int
+	n := 0
+	add := func(kept bool, kind, body string) {
+		f.Append(t, kind, body)
+		if kept {
+			want = append(want, n)
+		}
+		n++
+	}
+	event := func(kept bool, kind string, job int) {
+		add(kept, "worker", fmt.Sprintf(`{"type":%q,"event_id":%q,"occurred_at":"2026-11-23T12:41:48.123Z","job_id":%q,"percent":7}`, kind, id(n), id(job)))
+	}
+	event(true, "JobStarted", 1000)
+	event(false, "JobProgress", 1000)
+	event(true, "JobProgress", 1001)
+	event(true, "JobProgress", 1000)
+	event(true, "JobFailed", 1000)
+	event(false, "WorkerStarted", 0)
+	add(true, "worker", "{")
+	add(true, "note", fmt.Sprintf(`{"event_id":%q,"occurred_at":"2026-11-23T12:41:48.123Z","operation":"updated","note_id":%q}`, id(n), id(5)))
+	for range 1500 {
+		event(false, "JobProgress", 1000)
+	}
+	event(true, "JobProgress", 1000)
+	event(true, "WorkerStopped", 0)
+	all := positions(pending(t, f.Outbox, 2*n))
+	if removed, err := f.Keeper.Supersede(t.Context()); err != nil || removed != n-len(want) {
+		t.Errorf("Supersede = %d, %v; want %d", removed, err, n-len(want))
+	}
+	kept := []int64{}
+	for _, i := range want {
+		kept = append(kept, all[i])
+	}
+	if d := diff(kept, positions(pending(t, f.Outbox, 2*n))); d != "" {
+		t.Errorf("records that are left (-want +got):\n%s", d)
+	}
+	if again, err := f.Keeper.Supersede(t.Context()); err != nil || again != 0 {
+		t.Errorf("Supersede again = %d, %v; want nothing to do", again, err)
 	}
 }
