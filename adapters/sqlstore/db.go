@@ -62,6 +62,9 @@ type engine interface {
 	listen(ctx context.Context, heard func(table string)) error
 	// outboxStats is a query of the number of records in the outbox, and of how many seconds ago the oldest was written.
 	outboxStats() string
+	// pending returns up to limit records of the outbox, in the order in which to publish them, and whether there may be
+	// more.
+	pending(ctx context.Context, db *sqlx.DB, limit int) (rows []outboxRow, more bool, err error)
 	// among is a comparison with a list of numbers, and its argument.
 	among(numbers []int64) (comparison string, arg any)
 	// lockNote makes other transactions that lock the same note wait until this one ends.

@@ -45,10 +45,9 @@ const insertOutbox = `INSERT INTO outbox (kind, body) VALUES (?, ?)`
 // still going on then, and holds the one connection until it is done.
 func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, error) {
 	o.db.outbox.silence()
-	var rows []outboxRow
-	err := o.db.write.SelectContext(ctx, &rows, o.db.write.Rebind(`SELECT position, kind, body FROM outbox ORDER BY position LIMIT ?`), max(limit, 0))
-	if err != nil || len(rows) == limit {
-		o.db.outbox.ring() // there may be more
+	rows, more, err := o.db.engine.pending(ctx, o.db.write, max(limit, 0))
+	if err != nil || more {
+		o.db.outbox.ring()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read outbox: %w", translate(err))

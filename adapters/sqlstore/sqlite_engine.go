@@ -184,3 +184,8 @@ func sortOut(rows []settledRow) (attempted, repeated, released []*settledRow) {
 	}
 	return attempted, repeated, released
 }
+
+func (sqliteEngine) pending(ctx context.Context, db *sqlx.DB, limit int) (rows []outboxRow, more bool, err error) {
+	err = db.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox ORDER BY position LIMIT ?`, limit)
+	return rows, len(rows) == limit, err
+}
