@@ -6,8 +6,12 @@ func TestNotesOfMatric(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, matricSchema)
 	r.attach("preset: matric\njobs: false")
-	note := func(n int) string { return `INSERT INTO note (id, title) VALUES (` + id(n) + `, 'n` + string(rune('0'+n)) + `')` }
-	tag := func(n int, names string) string { return `INSERT INTO note_tag SELECT ` + id(n) + `, unnest(ARRAY[` + names + `])` }
+	note := func(n int) string {
+		return `INSERT INTO note (id, title) VALUES (` + id(n) + `, 'n` + string(rune('0'+n)) + `')`
+	}
+	tag := func(n int, names string) string {
+		return `INSERT INTO note_tag SELECT ` + id(n) + `, unnest(ARRAY[` + names + `])`
+	}
 	set := func(values string) string { return "UPDATE note SET " + values + " WHERE id = " + id(1) }
 	r.steps([]step{
 		{"with its tags in the same transaction", []string{note(1), tag(1, "'b'"), tag(1, "'a'")}, []string{`created 0001 "n1" a,b`}},
@@ -61,7 +65,9 @@ jobs: {table: task, id: id, type: kind, status: state, states: {queued: 0, runni
 notes: {table: memo, id: id, title: title, tags: {column: tags}}`)
 	job := func(key string) string { return last(RowID("public.task", key)) }
 	memo := last(RowID("public.memo", "m"))
-	insert := func(id, kind string) string { return `INSERT INTO task (id, kind, state) VALUES ('` + id + `', ` + kind + `, 0)` }
+	insert := func(id, kind string) string {
+		return `INSERT INTO task (id, kind, state) VALUES ('` + id + `', ` + kind + `, 0)`
+	}
 	r.steps([]step{
 		{"no type", []string{insert("a", "NULL")}, []string{"JobQueued " + job("a") + " "}},
 		{"a type with points", []string{insert("b", "'mail.send:now'")}, []string{"JobQueued " + job("b") + " MailSendNow"}},
