@@ -11,7 +11,7 @@ const (
 	// look them up on disk. By then the transaction has inserted so often that nothing can be wrong with our tables, and
 	// has a lock that keeps anybody from changing them. What is computed from the application's data stays guarded. A
 	// pattern, because no text that somebody puts into the setting can make it fail.
-	unguarded = `coalesce(current_setting('matric_events.rows', true) ~ '^([5-9][0-9]|[0-9]{3,})$', false)`
+	unguarded = `coalesce(current_setting('matric_events.rows', true) ~ '^([5-9][0-9]|[0-9]{3,9})$', false)`
 
 	// burstRows is after how many changes of one transaction their records stand behind those of others.
 	burstRows = 512
