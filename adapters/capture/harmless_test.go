@@ -8,7 +8,7 @@ import (
 
 // Whatever happens to the hub's tables, the application goes on; and what can be recorded is.
 func TestTheApplicationNeverFails(t *testing.T) {
-		t.Parallel()
+	t.Parallel()
 	for _, tc := range []struct {
 		name, sabotage string
 		recorded       bool
@@ -33,6 +33,10 @@ func TestTheApplicationNeverFails(t *testing.T) {
 				`INSERT INTO note (id, title) VALUES (`+id(1)+`, 'n')`,
 				`INSERT INTO note_tag SELECT `+id(1)+`, n::text FROM generate_series(1, 100) AS n`,
 				`INSERT INTO job_queue (note_id, job_type) SELECT `+id(1)+`, '…' FROM generate_series(1, 200)`,
+				`INSERT INTO job_queue (note_id, job_type, status) SELECT `+id(1)+`, 'y', 'running' FROM generate_series(1, 10)`,
+				`UPDATE job_queue SET progress_percent = 1 WHERE status = 'running'`, `UPDATE job_queue SET progress_percent = 2 WHERE status = 'running'`,
+				`UPDATE job_queue SET progress_percent = 4 WHERE status = 'running'`, `UPDATE job_queue SET progress_percent = 5 WHERE status = 'running'`,
+				`UPDATE job_queue SET status = 'completed' WHERE status = 'running'`,
 				`UPDATE job_queue SET status = 'running'`, `UPDATE job_queue SET status = 'completed', progress_percent = 3`,
 				`UPDATE note SET deleted_at = now()`, `DELETE FROM note_tag`, `DELETE FROM note`,
 			)

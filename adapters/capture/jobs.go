@@ -43,8 +43,14 @@ func (s *jobSource) tells(schema, row, was, became, types string) *told {
 	}
 }
 
-// body is the JSON of an event of type e.type.
-func (s *jobSource) body(schema, row string) string {
+// progressBody is the JSON of a JobProgress, on its own: this is what happens most often.
+func (s *jobSource) progressBody(schema, row string) string {
+	b := strings.NewReplacer("c.stamp", stamp, "c.at", "clock_timestamp()", "' || e.type || '", "JobProgress").Replace(s.headBody(schema, row))
+	return b + " || " + s.progressed(row) + " || '}'"
+}
+
+// headBody is what all events begin with.
+func (s *jobSource) headBody(schema, row string) string {
 	b := `'{"type":"' || e.type || '","event_id":"' || ` + eventID + ` || '","occurred_at":"' || ` + occurredAt + ` || '","job_id":"' || ` + s.uuid(schema, row) + ` || '"'`
 	if s.typ != nil {
 		t := s.typ.text(row)
@@ -54,6 +60,11 @@ func (s *jobSource) body(schema, row string) string {
 	if s.note != nil {
 		b += " || " + optional("note_id", quoted(s.note.uuid(row, schema, s.noteSpace)))
 	}
+	return b
+}
+
+// body is the JSON of an event of type e.type.
+func (s *jobSource) body(schema, row string) string {
 	var rest strings.Builder
 	for _, t := range []struct{ typ, members string }{
 		{"JobQueued", s.queued(row)}, {"JobProgress", s.progressed(row)}, {"JobCompleted", s.completed(row)}, {"JobFailed", s.failed(row)},
@@ -62,7 +73,7 @@ func (s *jobSource) body(schema, row string) string {
 			fmt.Fprintf(&rest, " WHEN '%s' THEN %s", t.typ, t.members)
 		}
 	}
-	return b + " || CASE e.type" + rest.String() + " ELSE '' END || '}'"
+	return s.headBody(schema, row) + " || CASE e.type" + rest.String() + " ELSE '' END || '}'"
 }
 
 func (s *jobSource) uuid(schema, row string) string {
@@ -141,11 +152,9 @@ func (s *jobSource) functions(schema, capture string) map[string]*function {
 	computes := map[string][]branch{
 		"insert": {{tells: []*told{came}, deltas: deltas(none, became)}},
 		"delete": {{tells: []*told{left}, deltas: deltas(was, none)}},
-		"update": {
-			{when: same(s.id) + " AND " + same(s.status), tells: []*told{s.tells(schema, "NEW", "'r'::text", became, "CASE WHEN c.became = c.was AND "+s.moved("OLD", "NEW")+" THEN 'JobProgress' END")}},
-			{when: same(s.id), tells: []*told{s.tells(schema, "NEW", was, became, changed(s.moved("OLD", "NEW"), s.moved("OLD", "NEW")+" AND "+s.begun("NEW"), s.willRetry("OLD")))}, deltas: deltas(was, became)},
-			{tells: []*told{left, came}, deltas: deltas(was, became)},
-		},
+		"update": append(s.progresses(schema, same),
+			branch{when: same(s.id), tells: []*told{s.tells(schema, "NEW", was, became, changed(s.moved("OLD", "NEW"), s.moved("OLD", "NEW")+" AND "+s.begun("NEW"), s.willRetry("OLD")))}, deltas: deltas(was, became)},
+			branch{tells: []*told{left, came}, deltas: deltas(was, became)}),
 	}
 	if s.table.relkind == "p" {
 		computes["insert"], computes["delete"] = s.arrival(schema, came), s.departure(schema, left)
@@ -155,6 +164,21 @@ func (s *jobSource) functions(schema, capture string) map[string]*function {
 		out[op] = &function{schema: schema, name: functionName(capture, "job_"+op), capture: capture, branches: branches}
 	}
 	return out
+}
+
+// progresses are the branches of an UPDATE that leaves key and status as they are. The first has the events.
+func (s *jobSource) progresses(schema string, same func(*column) string) []branch {
+	unchanged := same(s.id) + " AND " + same(s.status)
+	if s.progress == nil {
+		return []branch{{when: unchanged}}
+	}
+	return []branch{
+		{
+			when:  unchanged + " AND " + s.class("NEW") + " = 'r' AND " + s.moved("OLD", "NEW"),
+			tells: []*told{{schema: schema, kind: "worker", body: s.progressBody(schema, "NEW"), subject: s.uuid(schema, "NEW")}},
+		},
+		{when: unchanged},
+	}
 }
 
 // columns returns the columns whose change may be an event.
