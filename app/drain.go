@@ -24,7 +24,7 @@ func NewDrain(outbox ports.Outbox, bridge *Bridge, observer ports.Observer, cana
 }
 
 const (
-	drainBatch    = 256
+	drainBatch    = 1024
 	drainMaxPause = 5 * time.Second // between tries while the store fails
 )
 

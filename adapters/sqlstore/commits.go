@@ -33,9 +33,6 @@ func (b bell) wait(ctx context.Context) error {
 	}
 }
 
-// looked implements vigil, which a bell alone is where it rings for every commit.
-func (bell) looked(int) {}
-
 // commitWatch knows who wants to hear of commits to which table.
 type commitWatch struct {
 	// mu guards fns, so that a table can get a listener while transactions run.

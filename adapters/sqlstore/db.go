@@ -39,13 +39,14 @@ func (o *Options) connections() int { return cmp.Or(o.Readers, max(4, runtime.GO
 type DB struct {
 	name        string   // for messages; holds no secrets
 	write, read *sqlx.DB // the pool of the writers, on SQLite of the one writer, and that of the readers
+	drain       *sqlx.DB // on PostgreSQL: the pool of the reader of the outbox
 	engine      engine
 	hold        hold
 	keyFile     string
 	vault       atomic.Pointer[vault] // nil until there is a schema
 	commits     *commitWatch
 	outbox      bell // rings when a commit may have added to the outbox
-	vigil       vigil
+	reader      outboxReader
 	deliveries  *Deliveries
 }
 
@@ -62,11 +63,6 @@ type engine interface {
 	listen(ctx context.Context, heard func(table string)) error
 	// outboxStats is a query of the number of records in the outbox, and of how many seconds ago the oldest was written.
 	outboxStats() string
-	// pending returns up to limit records of the outbox, in the order in which to publish them, and whether there may be
-	// more.
-	pending(ctx context.Context, db *sqlx.DB, limit int) (rows []outboxRow, more bool, err error)
-	// among is a comparison with a list of numbers, and its argument.
-	among(numbers []int64) (comparison string, arg any)
 	// lockNote makes other transactions that lock the same note wait until this one ends.
 	lockNote(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error
 	// indexNote brings the full-text index up to date with a note, whose row is stored.
@@ -96,12 +92,11 @@ type engine interface {
 	saveStates(ctx context.Context, tx *sqlx.Tx, rows []stateRow) error
 }
 
-// vigil is how the reader of the outbox waits.
-type vigil interface {
-	// wait returns nil when a record may have been added since the last look, or ctx's error.
+// outboxReader does what Outbox promises.
+type outboxReader interface {
+	pending(ctx context.Context, limit int) ([]outboxRow, error)
+	remove(ctx context.Context, positions []int64) error
 	wait(ctx context.Context) error
-	// looked tells how many records there were.
-	looked(records int)
 }
 
 // hold is the exclusive use of a database.
@@ -158,7 +153,11 @@ func (d *DB) Run(ctx context.Context) error {
 // Close releases the database. Calls in progress end with an error.
 func (d *DB) Close() error {
 	// The writer goes last: the last connection to leave writes the journal of SQLite back into the database file.
-	if err := errors.Join(d.read.Close(), d.write.Close(), d.hold.Close()); err != nil {
+	var drained error
+	if d.drain != nil {
+		drained = d.drain.Close()
+	}
+	if err := errors.Join(drained, d.read.Close(), d.write.Close(), d.hold.Close()); err != nil {
 		return fmt.Errorf("sqlstore: close %q: %w", d.name, err)
 	}
 	return nil

@@ -5,7 +5,7 @@
 // Promises:
 //
 //  1. What a call reported as written survives the loss of the process and of the machine (synchronous FULL,
-//     synchronous_commit on).
+//     synchronous_commit on). What it removed from the outbox on PostgreSQL may come back.
 //  2. A note's row, its event in the outbox and its job are there together or not at all. The job queue takes part by
 //     working on the transaction that it is handed.
 //  3. Every committed insert into the outbox wakes Outbox.Wait, whoever made it: this package, the job queue on the same

@@ -41,18 +41,16 @@ func (d *DB) AppendOutbox(ctx context.Context, tx *sql.Tx, kind, body string) er
 
 const insertOutbox = `INSERT INTO outbox (kind, body) VALUES (?, ?)`
 
-// Pending implements ports.Outbox. It reads through the pool of the writers: on SQLite the commit that rang the bell is
-// still going on then, and holds the one connection until it is done.
+// Pending implements ports.Outbox.
 func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, error) {
 	o.db.outbox.silence()
-	rows, more, err := o.db.engine.pending(ctx, o.db.write, max(limit, 0))
-	if err != nil || more {
-		o.db.outbox.ring()
+	rows, err := o.db.reader.pending(ctx, max(limit, 0))
+	if err != nil || len(rows) == limit {
+		o.db.outbox.ring() // there may be more
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read outbox: %w", translate(err))
 	}
-	o.db.vigil.looked(len(rows))
 	records := make([]ports.OutboxRecord, len(rows))
 	for i, row := range rows {
 		records[i] = row.record()
@@ -65,8 +63,7 @@ func (o *Outbox) Remove(ctx context.Context, positions ...int64) error {
 	if len(positions) == 0 {
 		return nil
 	}
-	where, arg := o.db.engine.among(positions)
-	if _, err := o.db.write.ExecContext(ctx, `DELETE FROM outbox WHERE position`+where, arg); err != nil {
+	if err := o.db.reader.remove(ctx, positions); err != nil {
 		return fmt.Errorf("sqlstore: remove %d records from the outbox: %w", len(positions), translate(err))
 	}
 	return nil
@@ -74,7 +71,7 @@ func (o *Outbox) Remove(ctx context.Context, positions ...int64) error {
 
 // Wait implements ports.Outbox.
 func (o *Outbox) Wait(ctx context.Context) error {
-	return o.db.vigil.wait(ctx)
+	return o.db.reader.wait(ctx)
 }
 
 // WriteCanary implements ports.Probe.

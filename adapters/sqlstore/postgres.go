@@ -18,6 +18,11 @@ import (
 	"github.com/matric/matric-events/migrations"
 )
 
+// drainConnections are for the reader of the outbox, which must not wait behind writers, and for what keeps it short. What
+// they remove may come back after a crash of the server, and is published once more under the same ID; it is not worth a
+// wait for the disk.
+const drainConnections = 2
+
 // defaultKeyFile is where the key is that belongs to a database which is not a file.
 const defaultKeyFile = "matric-events.key"
 
@@ -39,15 +44,16 @@ func openPostgres(ctx context.Context, dsn string, o *Options) (_ *DB, err error
 		keyFile: keyFile, commits: newCommitWatch(), outbox: make(bell, 1),
 		write: postgresPool(cfg, o.connections(), nil),
 		read:  postgresPool(cfg, o.connections(), map[string]string{"default_transaction_read_only": "on"}),
+		drain: postgresPool(cfg, drainConnections, map[string]string{"synchronous_commit": "off"}),
 	}
-	d.deliveries, d.vigil = &Deliveries{db: d}, &watchman{bell: d.outbox, hold: held, pool: d.write}
+	d.deliveries, d.reader = &Deliveries{db: d}, &postgresReader{watchman: watchman{bell: d.outbox, hold: held, pool: d.drain}}
 	d.outbox.ring() // what an earlier process left was never seen by this one
 	d.OnCommit("outbox", d.outbox.ring)
 	if err = examinePostgres(ctx, d.read); err == nil {
 		err = d.unlock(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(translate(err), d.read.Close(), d.write.Close(), held.Close())
+		return nil, errors.Join(translate(err), d.drain.Close(), d.read.Close(), d.write.Close(), held.Close())
 	}
 	return d, nil
 }

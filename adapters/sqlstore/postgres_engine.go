@@ -43,10 +43,6 @@ func (postgresEngine) outboxStats() string {
 	return `SELECT count(*) AS records, coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS oldest FROM outbox`
 }
 
-func (postgresEngine) among(numbers []int64) (string, any) {
-	return ` = ANY ($1)`, pq.Int64Array(numbers)
-}
-
 // lockNote also works for a note that is not there yet. Two notes may share a lock, and then wait in vain.
 func (postgresEngine) lockNote(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error {
 	_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, noteLock, int32(binary.BigEndian.Uint32(id[12:])))

@@ -100,7 +100,7 @@ func TestPostgresOutboxDoesNotWaitForOpenTransactions(t *testing.T) {
 	t.Parallel()
 	db := openKind(t, pgtest.Database(t))
 	open := begin(t, db, 1)
-	defer open.Rollback() //nolint:errcheck // it was not to be committed
+	defer open.Rollback()
 	for n := 2; n < 5; n++ {
 		commit(t, begin(t, db, n))
 		if got := drained(t, db); !slices.Equal(got, []domain.UUID{testID(n)}) {
@@ -217,5 +217,84 @@ func TestPostgresListenerRecovers(t *testing.T) {
 	cancel()
 	if err := <-listening; err != nil {
 		t.Error(err)
+	}
+}
+
+// reader returns the reader of a database whose first look, which is everywhere, is done.
+func reader(t testing.TB, db *DB) *postgresReader {
+	t.Helper()
+	if _, err := db.Outbox().Pending(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	return db.reader.(*postgresReader)
+}
+
+// Once all transactions have ended that may fill a gap, nobody looks there any more, but what stands there is not forgotten.
+func TestPostgresReaderForgetsGaps(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	r := reader(t, db)
+	undone, late := begin(t, db, 1), begin(t, db, 2)
+	commit(t, begin(t, db, 3))
+	drained(t, db)
+	gaps := func(why string, want ...span) {
+		t.Helper()
+		if got, _ := r.book.unread(); !slices.Equal(got, want) {
+			t.Errorf("%s: gaps %v; want %v", why, got, want)
+		}
+	}
+	look := func() []domain.UUID {
+		t.Helper()
+		if r.mark != nil {
+			r.mark.due = time.Time{}
+		}
+		records, err := db.Outbox().Pending(t.Context(), 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []domain.UUID
+		for _, rec := range records {
+			ids = append(ids, rec.Canary)
+		}
+		return ids
+	}
+	gaps("two transactions are open", span{1, 2})
+	look() // makes a mark
+	look()
+	gaps("they still are", span{1, 2})
+	if err := undone.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, late)
+	for r.mark != nil { // while other tests have transactions open, which may be any database's
+		if got := look(); !slices.Equal(got, []domain.UUID{testID(2)}) {
+			t.Fatalf("read %v; want the late one", got)
+		}
+	}
+	gaps("they have ended; one left something", span{2, 2})
+	if got := drained(t, db); !slices.Equal(got, []domain.UUID{testID(2)}) {
+		t.Errorf("read %v; want the late one again, for it was not removed", got)
+	}
+	gaps("nothing is left")
+}
+
+// After a restore from a backup positions may be given a second time.
+func TestPostgresReaderFindsPositionsGivenAgain(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	r := reader(t, db)
+	for n := range 5 {
+		commit(t, begin(t, db, n))
+	}
+	drained(t, db)
+	exec(t, db.SQL(), `TRUNCATE outbox RESTART IDENTITY`)
+	commit(t, begin(t, db, 7))
+	r.sweep = time.Time{} // its time comes every few seconds
+	if got := drained(t, db); !slices.Equal(got, []domain.UUID{testID(7)}) {
+		t.Errorf("read %v; want what stands at a position that was read before", got)
+	}
+	commit(t, begin(t, db, 8))
+	if got := drained(t, db); !slices.Equal(got, []domain.UUID{testID(8)}) {
+		t.Errorf("read %v; want the next one", got)
 	}
 }

@@ -38,7 +38,7 @@ func openSQLite(ctx context.Context, path string, o *Options) (_ *DB, err error)
 		name: path, hold: fileHold{lock}, engine: sqliteEngine{}, keyFile: cmp.Or(o.SecretKeyFile, path+".key"),
 		commits: newCommitWatch(), outbox: make(bell, 1),
 	}
-	d.deliveries, d.vigil = &Deliveries{db: d}, d.outbox
+	d.deliveries, d.reader = &Deliveries{db: d}, sqliteReader{d.outbox, d}
 	d.outbox.ring() // what an earlier process left was never seen by this one
 	d.OnCommit("outbox", d.outbox.ring)
 	if err := examineSQLite(ctx, path, migrations.SQLite()); err != nil {

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/pressly/goose/v3"
@@ -40,14 +39,6 @@ func (sqliteEngine) listen(ctx context.Context, _ func(string)) error {
 func (sqliteEngine) outboxStats() string {
 	return `SELECT count(*) AS records, coalesce((SELECT unixepoch('subsec') - unixepoch(body ->> '$.occurred_at', 'subsec')
 		FROM outbox WHERE json_valid(body) ORDER BY position LIMIT 1), 0) AS oldest FROM outbox`
-}
-
-func (sqliteEngine) among(numbers []int64) (string, any) {
-	list, err := json.Marshal(numbers)
-	if err != nil {
-		panic("sqlstore: " + err.Error()) // numbers can be written
-	}
-	return ` IN (SELECT value FROM json_each(?))`, string(list)
 }
 
 func (sqliteEngine) lockNote(context.Context, *sqlx.Tx, domain.UUID) error { return nil }
@@ -183,9 +174,4 @@ func sortOut(rows []settledRow) (attempted, repeated, released []*settledRow) {
 		}
 	}
 	return attempted, repeated, released
-}
-
-func (sqliteEngine) pending(ctx context.Context, db *sqlx.DB, limit int) (rows []outboxRow, more bool, err error) {
-	err = db.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox ORDER BY position LIMIT ?`, limit)
-	return rows, len(rows) == limit, err
 }

@@ -49,7 +49,7 @@ const (
 	settling
 )
 
-// looked implements vigil.
+// looked tells how many records there were at a look.
 func (w *watchman) looked(records int) {
 	if records == 0 {
 		return
@@ -59,7 +59,7 @@ func (w *watchman) looked(records int) {
 	w.last = time.Now()
 }
 
-// wait implements vigil. While awake or settling it may return for nothing.
+// wait implements outboxReader. While awake or settling it may return for nothing.
 func (w *watchman) wait(ctx context.Context) error {
 	w.mu.Lock()
 	state, pause := w.state, w.pause
@@ -124,9 +124,7 @@ func (w *watchman) settle(ctx context.Context) error {
 	var until int64
 	err := w.hold.ask(ctx, &released, `SELECT pg_advisory_unlock($1, 0)`, awakeLock)
 	if err == nil {
-		// A number of its own, which comes after those of all who met the lock. The end of a snapshot would not do: it is
-		// behind the last that has ended, not behind the last that there is.
-		err = w.pool.GetContext(ctx, &until, `SELECT pg_current_xact_id()::text::bigint`)
+		err = w.pool.GetContext(ctx, &until, currentXID)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -142,7 +140,7 @@ func (w *watchman) settled(ctx context.Context) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var oldest int64
-	err := w.pool.GetContext(ctx, &oldest, `SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint`)
+	err := w.pool.GetContext(ctx, &oldest, oldestXID)
 	if err == nil && oldest < w.until {
 		w.pause = min(2*w.pause, settleMost)
 		return false

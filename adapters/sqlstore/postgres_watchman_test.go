@@ -56,7 +56,7 @@ func TestPostgresReaderDoesNotSleepTooEarly(t *testing.T) {
 	t.Parallel()
 	db := openDeaf(t)
 	hearing(t, db)
-	w := db.vigil.(*watchman)
+	w := &db.reader.(*postgresReader).watchman
 	rouse(t, db, w)
 	late := begin(t, db, 1)
 	for w.state != settling {
@@ -139,7 +139,7 @@ func TestPostgresAwakeReaderIsNotRung(t *testing.T) {
 	t.Parallel()
 	db := openDeaf(t)
 	hearing(t, db)
-	w := db.vigil.(*watchman)
+	w := &db.reader.(*postgresReader).watchman
 	rouse(t, db, w)
 	drained(t, db)
 	rung := make(chan struct{}, 100)
