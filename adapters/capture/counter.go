@@ -17,6 +17,9 @@ import (
 type Counter struct {
 	db     *sql.DB
 	report func(kind string, err error)
+
+	fault int64     // the newest one that was reported, or found at the start; of Run alone
+	rest  time.Time // until when not to count anew, after that failed; of Run alone
 }
 
 var _ ports.JobCounter = (*Counter)(nil)
@@ -41,6 +44,7 @@ func (c *Counter) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
 
 const (
 	tidyInterval = time.Second
+	failureRest  = 30 * time.Second
 	maxCountAge  = 24 * time.Hour
 	faultsKept   = 1000
 )
@@ -49,6 +53,7 @@ const (
 func (c *Counter) Run(ctx context.Context) error {
 	tick := time.NewTicker(tidyInterval)
 	defer tick.Stop()
+	c.fault = -1
 	for {
 		if err := c.tidy(ctx); err != nil && ctx.Err() == nil {
 			c.report("capture", err)
@@ -68,9 +73,15 @@ func (c *Counter) tidy(ctx context.Context) error {
 		return failure("tidy", err)
 	}
 	if deltas {
-		if err := once(ctx, c.db, time.Second, c.fold(ctx)); err != nil {
+		if err := once(ctx, c.db, time.Second, func(tx *sql.Tx) error { return c.fold(ctx, tx) }); err != nil {
 			return failure("tidy", err)
 		}
+	}
+	if err := c.tellFaults(ctx); err != nil {
+		return failure("tidy", err)
+	}
+	if time.Now().Before(c.rest) {
+		return nil
 	}
 	var due []string
 	scan := func(rows *sql.Rows) error {
@@ -87,32 +98,50 @@ func (c *Counter) tidy(ctx context.Context) error {
 			err = Recount(ctx, c.db, name)
 		}
 	}
+	if err != nil {
+		c.rest = time.Now().Add(failureRest) // a right may be missing: it will be tomorrow
+	}
 	if err == nil && len(due) > 0 {
 		_, err = c.db.ExecContext(ctx, `DELETE FROM capture_fault WHERE id <= (SELECT id FROM capture_fault ORDER BY id DESC OFFSET $1 LIMIT 1)`, faultsKept)
 	}
 	return failure("tidy", err)
 }
 
-func (c *Counter) fold(ctx context.Context) func(tx *sql.Tx) error {
-	return func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `WITH gone AS (DELETE FROM capture_delta WHERE capture IN (SELECT capture FROM capture_count) RETURNING *),
-			total AS (SELECT capture, sum(pending) AS pending, sum(running) AS running FROM gone GROUP BY capture)
-			UPDATE capture_count AS n SET pending = n.pending + total.pending, running = n.running + total.running FROM total WHERE n.capture = total.capture`)
+// tellFaults reports changes whose events were lost since the last call.
+func (c *Counter) tellFaults(ctx context.Context) error {
+	var count int
+	var newest int64
+	var last string
+	err := c.db.QueryRowContext(ctx, `SELECT count(*), coalesce(max(id), 0), coalesce((array_agg(capture || ', ' || source || ': ' || message || ' (' || code || ')' ORDER BY id DESC))[1], '')
+		FROM capture_fault WHERE id > $1 AND code <> $2`, c.fault, codeTruncated).Scan(&count, &newest, &last)
+	if err != nil {
 		return err
 	}
+	if count > 0 && c.fault >= 0 {
+		c.report("capture_fault", fmt.Errorf("%d changes gave no event, the last of them in %s", count, last))
+	}
+	c.fault = max(c.fault, newest)
+	return nil
+}
+
+// fold adds deltas to the counts that they belong to.
+func (c *Counter) fold(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `WITH gone AS (DELETE FROM capture_delta WHERE capture IN (SELECT capture FROM capture_count) RETURNING *),
+		total AS (SELECT capture, sum(pending) AS pending, sum(running) AS running FROM gone GROUP BY capture)
+		UPDATE capture_count AS n SET pending = n.pending + total.pending, running = n.running + total.running FROM total WHERE n.capture = total.capture`)
+	return err
 }
 
 // Recount counts the jobs of one capture in its table. It locks nothing: in whatever snapshot the count is taken, the
 // deltas of the same snapshot are what the count includes already.
 func Recount(ctx context.Context, db *sql.DB, name string) error {
-	err := once(ctx, db, time.Second, func(tx *sql.Tx) error {
+	return failure("count", once(ctx, db, time.Second, func(tx *sql.Tx) error {
 		schema, err := ourSchema(ctx, tx)
 		if err != nil {
 			return err
 		}
-		q := quote(schema)
 		var text string
-		err = tx.QueryRowContext(ctx, `SELECT mapping FROM `+q+`.capture WHERE name = $1`, name).Scan(&text)
+		err = tx.QueryRowContext(ctx, `SELECT mapping FROM `+quote(schema)+`.capture WHERE name = $1`, name).Scan(&text)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil // detached
 		}
@@ -123,23 +152,25 @@ func Recount(ctx context.Context, db *sql.DB, name string) error {
 		if err != nil {
 			return err
 		}
-		pending, running, from := "0", "0", ""
-		if m.Jobs != nil {
-			s, err := m.resolve(ctx, tx)
-			if err != nil {
-				return err
-			}
-			pending, running = "count(*) FILTER (WHERE state IN ('q', 'w'))", "count(*) FILTER (WHERE state = 'r')"
-			from = fmt.Sprintf(" FROM (SELECT %s AS state FROM %s AS t) AS job", s.jobs.class("t"), s.jobs.table.sql())
+		return m.recount(ctx, tx, schema, name)
+	}))
+}
+
+func (m *Mapping) recount(ctx context.Context, tx *sql.Tx, schema, name string) error {
+	jobs := "SELECT 0 AS pending, 0 AS running"
+	if m.Jobs != nil {
+		s, err := m.resolve(ctx, tx)
+		if err != nil {
+			return err
 		}
-		_, err = tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %s.capture_count (capture, pending, running, counted_at, faults)
-			SELECT $1, n.pending - coalesce(d.pending, 0), n.running - coalesce(d.running, 0), clock_timestamp(),
-				coalesce((SELECT max(id) FROM %[1]s.capture_fault WHERE capture = $1), 0)
-			FROM (SELECT %s AS pending, %s AS running%s) AS n,
-				(SELECT sum(pending) AS pending, sum(running) AS running FROM %[1]s.capture_delta WHERE capture = $1) AS d
-			ON CONFLICT (capture) DO UPDATE SET (pending, running, counted_at, faults) = ROW (excluded.pending, excluded.running, excluded.counted_at, excluded.faults)`,
-			q, pending, running, from), name)
-		return err
-	})
-	return failure("count", err)
+		jobs = fmt.Sprintf("SELECT count(*) FILTER (WHERE state IN ('q', 'w')) AS pending, count(*) FILTER (WHERE state = 'r') AS running FROM (SELECT %s AS state FROM %s AS t) AS job",
+			s.jobs.class("t"), s.jobs.table.sql())
+	}
+	_, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %s.capture_count (capture, pending, running, counted_at, faults)
+		SELECT $1, n.pending - coalesce(d.pending, 0), n.running - coalesce(d.running, 0), clock_timestamp(),
+			coalesce((SELECT max(id) FROM %[1]s.capture_fault WHERE capture = $1), 0)
+		FROM (%s) AS n, (SELECT sum(pending) AS pending, sum(running) AS running FROM %[1]s.capture_delta WHERE capture = $1) AS d
+		ON CONFLICT (capture) DO UPDATE SET (pending, running, counted_at, faults) = ROW (excluded.pending, excluded.running, excluded.counted_at, excluded.faults)`,
+		quote(schema), jobs), name)
+	return err
 }

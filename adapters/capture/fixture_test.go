@@ -33,7 +33,12 @@ type rig struct {
 
 func newRig(t testing.TB, schema string) *rig {
 	t.Helper()
-	r := &rig{t: t, dsn: pgtest.Database(t)}
+	return newRigOn(t, pgtest.Database(t), schema)
+}
+
+func newRigOn(t testing.TB, dsn, schema string) *rig {
+	t.Helper()
+	r := &rig{t: t, dsn: dsn}
 	r.app = connect(t, r.dsn)
 	r.exec(schema)
 	migrate(t, r.dsn)

@@ -1,9 +1,12 @@
 package capture
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/matric/matric-events/tests/pgtest"
 )
 
 // Whatever happens to the hub's tables, the application goes on; and what can be recorded is.
@@ -91,5 +94,51 @@ func TestPartitions(t *testing.T) {
 	r.exec(`TRUNCATE task`)
 	if d := cmp.Diff([]string{"JobFailed " + job + ` X "canceled"`}, r.events()); d != "" {
 		t.Errorf("TRUNCATE (-want +got):\n%s", d)
+	}
+}
+
+// A transaction that changes captured tables can still be prepared, whether the hub listens or not.
+func TestTwoPhaseCommit(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	r := newRigOn(t, server.Database(), matricSchema)
+	r.attach("preset: matric")
+	r.exec(`ALTER SYSTEM SET max_prepared_transactions = 5`)
+	server.Restart()
+	r.exec(`BEGIN; INSERT INTO job_queue (id, job_type) VALUES (` + id(1) + `, 'x'); PREPARE TRANSACTION 'capture test'`)
+	r.exec(`COMMIT PREPARED 'capture test'`)
+	if d := cmp.Diff([]string{"JobQueued 0001 X"}, r.events()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// What goes wrong in triggers is told to whoever runs the hub.
+func TestFaultsAreReported(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, matricSchema)
+	r.attach("preset: matric")
+	var told []string
+	c := NewCounter(r.hub, func(kind string, err error) { told = append(told, kind+" "+err.Error()) })
+	look := func() {
+		t.Helper()
+		if err := c.tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look()
+	r.exec(`ALTER TABLE matric_events.outbox RENAME COLUMN body TO content`)
+	r.exec(`INSERT INTO job_queue (job_type) VALUES ('x'), ('y')`)
+	look()
+	look()
+	want := []string{`capture_fault 2 changes gave no event, the last of them in default, capture_default_job_insert: column "body" of relation "outbox" does not exist (42703)`}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if n, err := c.CountJobs(t.Context()); err != nil || n.Pending != 2 {
+		t.Errorf("counted %+v, %v; want the two, all the same", n, err)
+	}
+	report, err := Status(t.Context(), r.hub)
+	if err != nil || report.Captures[0].Missed != 2 || !strings.Contains(report.Captures[0].LastMissed, "42703") {
+		t.Errorf("status %+v, %v", report, err)
 	}
 }
