@@ -85,8 +85,11 @@ func TestOnlyWhatCommits(t *testing.T) {
 	r.attach("preset: matric\nnotes: false")
 	insert := func(n int) string { return `INSERT INTO job_queue (id, job_type) VALUES (` + id(n) + `, 'x')` }
 	r.steps([]step{
-		{"a savepoint that is rolled back", []string{insert(1), "SAVEPOINT a", insert(2), "ROLLBACK TO a", insert(3), "SAVEPOINT b", insert(4), "RELEASE b"},
-			[]string{"JobQueued 0001 X", "JobQueued 0003 X", "JobQueued 0004 X"}},
+		{
+			"a savepoint that is rolled back",
+			[]string{insert(1), "SAVEPOINT a", insert(2), "ROLLBACK TO a", insert(3), "SAVEPOINT b", insert(4), "RELEASE b"},
+			[]string{"JobQueued 0001 X", "JobQueued 0003 X", "JobQueued 0004 X"},
+		},
 		{"a transaction that is rolled back", []string{insert(5), "ROLLBACK", "BEGIN", insert(6)}, []string{"JobQueued 0006 X"}},
 		{"a statement of many rows", []string{"UPDATE job_queue SET status = 'running' WHERE id <= " + id(3)}, []string{"JobStarted 0001 X", "JobStarted 0003 X"}},
 		{"a function that catches its own error", []string{`DO $$ BEGIN INSERT INTO job_queue (job_type) VALUES ('lost'); RAISE 'x'; EXCEPTION WHEN OTHERS THEN NULL; END $$`}, nil},
