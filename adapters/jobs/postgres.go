@@ -54,7 +54,9 @@ BEGIN
 		'job_type', NEW.args ->> 'job_type',
 		'note_id', NEW.args ->> 'note_id',
 		'priority', NEW.priority)));
-	PERFORM pg_notify('matric_outbox', 'job');
+	IF coalesce(current_setting('matric.hub', true), '') <> 'on' THEN -- another program's; the hub knows of its own
+		PERFORM pg_notify('matric_outbox', 'job');
+	END IF;
 	RETURN NULL;
 END $f$;
 

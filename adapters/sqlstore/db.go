@@ -185,8 +185,9 @@ func (d *DB) ReadSQL() *sql.DB { return d.read.DB }
 // and not use the database: it can only take note, and whoever it wakes sees the change through the pool of SQL.
 //
 // On SQLite it is called for updates, too, on the goroutine that is about to commit, which holds the one connection of that
-// pool until it is done, and may yet fail. On PostgreSQL it is called by Listen, for any table when the connection was lost
-// and is there again; otherwise for outbox and river_job, whose triggers notify.
+// pool until it is done, and may yet fail. On PostgreSQL it is called for river_job after a note's write that enqueued a job;
+// and by Listen: for outbox, for jobs that other programs insert into river_job, and for any table every few seconds, and when
+// the connection was lost and is there again.
 func (d *DB) OnCommit(table string, fn func()) { d.commits.add(table, fn) }
 
 // Listen hears of the commits of other connections, until ctx ends, and is needed for Outbox.Wait and OnCommit to work on

@@ -16,6 +16,9 @@ import (
 
 var _ ports.Notes = (*Notes)(nil)
 
+// jobTable is where EnqueueFunc adds jobs, as far as listeners are concerned.
+const jobTable = "river_job"
+
 // EnqueueFunc adds a job within a transaction of the writer. Its error rolls the transaction back.
 type EnqueueFunc func(ctx context.Context, tx *sql.Tx, spec domain.JobSpec) error
 
@@ -31,6 +34,7 @@ func (d *DB) Notes(enqueue EnqueueFunc) *Notes { return &Notes{d, enqueue} }
 // Write implements ports.Notes.
 func (n *Notes) Write(ctx context.Context, id domain.UUID, change func(current *domain.Note) (ports.NoteWrite, error)) error {
 	var refused error // the error of change, which goes out as it is
+	var enqueued bool
 	err := n.db.transact(ctx, func(tx *sqlx.Tx) error {
 		current, err := n.noteForUpdate(ctx, tx, id)
 		if err != nil {
@@ -41,8 +45,12 @@ func (n *Notes) Write(ctx context.Context, id domain.UUID, change func(current *
 			refused = err
 			return err
 		}
+		enqueued = w.Job != nil
 		return n.store(ctx, tx, w)
 	})
+	if err == nil && enqueued {
+		n.db.commits.committed(jobTable)
+	}
 	if err == nil || refused != nil {
 		return refused
 	}

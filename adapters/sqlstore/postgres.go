@@ -88,6 +88,7 @@ func postgresConfig(dsn string) (pq.Config, error) {
 func postgresPool(cfg pq.Config, size int, settings map[string]string) *sqlx.DB {
 	cfg = cfg.Clone()
 	cfg.Runtime["synchronous_commit"] = "on" // whatever the server is set to: a write that was reported done must not be lost
+	cfg.Runtime["matric.hub"] = "on"         // triggers need not tell us of what we do ourselves
 	for name, value := range settings {
 		cfg.Runtime[name] = value
 	}

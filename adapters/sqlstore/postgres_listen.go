@@ -83,7 +83,7 @@ func hear(n *pq.Notification, heard func(table string)) {
 		heard("")
 	case n.Extra == payloadJob:
 		heard("outbox")
-		heard("river_job")
+		heard(jobTable)
 	default:
 		heard("outbox")
 	}

@@ -1,4 +1,4 @@
-package load_test
+package host_test
 
 import (
 	"database/sql"
