@@ -192,17 +192,14 @@ func id(n int) string { return fmt.Sprintf("'00000000-0000-4000-8000-%012d'", n)
 // faults returns what the triggers recorded.
 func (r *rig) faults() (list []string) {
 	r.t.Helper()
-	rows, err := r.hub.QueryContext(r.t.Context(), `SELECT source || ' ' || code || ' ' || message FROM capture_fault ORDER BY id`)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	scan := func(rows *sql.Rows) error {
 		var s string
-		if err := rows.Scan(&s); err != nil {
-			r.t.Fatal(err)
-		}
+		err := rows.Scan(&s)
 		list = append(list, s)
+		return err
+	}
+	if err := each(r.t.Context(), r.hub, scan, `SELECT source || ' ' || code || ' ' || message FROM capture_fault ORDER BY id`); err != nil {
+		r.t.Fatal(err)
 	}
 	return list
 }

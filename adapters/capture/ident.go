@@ -16,7 +16,6 @@ type tableName struct{ schema, name string }
 func parseTable(s string) tableName {
 	var parts []string
 	for rest := s; ; {
-		part := rest
 		if quoted, ok := strings.CutPrefix(rest, `"`); ok {
 			if end := strings.Index(strings.ReplaceAll(quoted, `""`, "\x00\x00"), `"`); end >= 0 {
 				parts = append(parts, strings.ReplaceAll(quoted[:end], `""`, `"`))

@@ -126,7 +126,7 @@ func (w *writer) transaction() (err error) {
 	if w.tx, err = w.db.BeginTx(context.Background(), nil); err != nil {
 		return err
 	}
-	defer w.tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	defer w.tx.Rollback()
 	rows := make([]int, 1+rand.IntN(3))
 	for i := range rows {
 		rows[i] = rand.IntN(2 * pool)
@@ -258,6 +258,9 @@ func (r *rig) compareOrder(stream *harness.Stream) {
 			r.t.Fatal(err)
 		}
 		want[e.subject], total = append(want[e.subject], e.what), total+1
+	}
+	if err := rows.Err(); err != nil {
+		r.t.Fatal(err)
 	}
 	got := map[string][]string{}
 	for range total {
