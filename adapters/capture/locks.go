@@ -78,4 +78,3 @@ func once(ctx context.Context, db *sql.DB, wait time.Duration, fn func(tx *sql.T
 	}
 	return tx.Commit()
 }
-

@@ -29,6 +29,8 @@ func captured(tb testing.TB, dsn string, rows int) (db *sql.DB, key string) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(8)
+	db.SetMaxIdleConns(8) // an application's connections stay
 	for _, table := range []string{"job_queue", "plain"} {
 		must(tb, db, fmt.Sprintf(jobTable, table, rows))
 	}
