@@ -2,15 +2,15 @@
 // PostgreSQL: a change becomes an event if and only if its transaction commits, in commit order per row. No line of the
 // application changes.
 //
-// A [Mapping] says which table and columns mean what. [Mapping.Resolve] compares it with the database's catalog and
-// reports everything that does not fit, at once; the [Plan] that comes of it is the SQL. [Attach], [Detach] and [Status]
-// are the operator's commands, and [Counter] counts the jobs that wait and run without looking at the table.
+// A [Mapping] says which table and columns mean what. [Check] compares it with the database's catalog and reports
+// everything that does not fit, at once; the [Plan] that comes of it is the SQL. [Attach], [Detach] and [Status] are the
+// operator's commands, and [Counter] counts the jobs that wait and run without looking at the table.
 //
 // # What the triggers promise the application
 //
 //   - They never make its statement fail. What goes wrong in them is recorded, in the table capture_fault or else in the
 //     server's log, and the statement goes on.
-//   - They wait for nobody: they only insert, into tables of ours to which nobody else has an exclusive claim.
+//   - They wait for nobody: they only insert, into tables of ours that nobody locks for longer than a migration takes.
 //   - They run as the hub's role, with a fixed search_path: the application's role needs no right on our schema.
 //   - An UPDATE that changes no mapped column costs one comparison.
 //
