@@ -70,7 +70,7 @@ func once(ctx context.Context, db *sql.DB, wait time.Duration, fn func(tx *sql.T
 	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(attachLock)); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprintf("%dms", wait.Milliseconds())); err != nil {
+	if _, err := tx.ExecContext(ctx, `SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', $1, true)`, fmt.Sprintf("%dms", wait.Milliseconds())); err != nil {
 		return err
 	}
 	if err := fn(tx); err != nil {

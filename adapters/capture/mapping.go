@@ -78,6 +78,9 @@ func (m *Mapping) Validate() error {
 	if m.Notes != nil {
 		m.Notes.validate(&p)
 	}
+	if strings.Contains(fmt.Sprint(m.tree()), bodyQuote) {
+		p.add("", "a name or value holds %s, which the SQL is quoted with", bodyQuote)
+	}
 	return p.err()
 }
 

@@ -31,6 +31,7 @@ func TestParseMappingProblems(t *testing.T) {
 		"half of retries":    {"preset: matric\njobs: {max_retries: ''}", nil, "jobs.retry_count: goes with jobs.max_retries"},
 		"tags in two places": {"preset: matric\nnotes: {tags: {column: x}}", nil, "notes.tags: are in a column or in a table"},
 		"setting":            {"preset: matric", []string{"jobs.progress_max=many"}, "jobs.progress_max: must be a whole number"},
+		"a body's quote":     {"preset: matric\njobs: {states: {queued: ['$matric$; DROP TABLE x']}}", nil, "a name or value holds $matric$"},
 		"no setting":         {"preset: matric", []string{"jobs"}, `"jobs" is not of the form KEY=VALUE`},
 	} {
 		_, err := ParseMapping([]byte(tc.source), tc.settings...)

@@ -83,9 +83,12 @@ func (p *Plan) tags(schema, capture string, n *noteSource) {
 	}
 }
 
+// bodyQuote is around the body of a function.
+const bodyQuote = "$matric$"
+
 func (p *Plan) function(schema, name, create string) {
-	_, body, _ := strings.Cut(create, "$matric$")
-	p.functions[name] = strings.TrimSuffix(body, "$matric$")
+	_, body, _ := strings.Cut(create, bodyQuote)
+	p.functions[name] = strings.TrimSuffix(body, bodyQuote)
 	p.Statements = append(p.Statements, create, "REVOKE ALL ON FUNCTION "+quote(schema)+"."+quote(name)+"() FROM PUBLIC")
 }
 
