@@ -86,20 +86,29 @@ func TestPostgresPlans(t *testing.T) {
 		{"the count", `SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state <> 'running')
 			FROM river_job WHERE state IN ('available', 'pending', 'scheduled', 'retryable', 'running')`, "river_job_prioritized_fetching_index"},
 	} {
-		rows, err := db.SQL().QueryContext(t.Context(), "EXPLAIN "+c.query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var plan strings.Builder
-		for rows.Next() {
-			var line string
-			if err := rows.Scan(&line); err != nil {
-				t.Fatal(err)
-			}
-			plan.WriteString(line + "\n")
-		}
-		if err := rows.Err(); err != nil || !strings.Contains(plan.String(), c.want) || strings.Contains(plan.String(), "Seq Scan") {
-			t.Errorf("%s: %v, plan:\n%s", c.why, err, &plan)
+		if plan := explain(t, db.SQL(), c.query); !strings.Contains(plan, c.want) || strings.Contains(plan, "Seq Scan") {
+			t.Errorf("%s: plan:\n%s", c.why, plan)
 		}
 	}
+}
+
+func explain(t *testing.T, db *sql.DB, query string) string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN "+query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(line + "\n")
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan.String()
 }

@@ -51,7 +51,7 @@ CREATE TABLE outbox (
 
 -- The notification is a bell, once for a transaction: it says that there is something, and the rows are what there is.
 -- Transactions that notify commit one after the other, which a busy application must not suffer from. So the reader holds
--- an advisory lock while it is awake and looks by itself; then nobody rings.
+-- an advisory lock while it is awake and looks by itself; then nobody rings. The number of the lock spells "mtrb".
 -- +goose StatementBegin
 CREATE FUNCTION outbox_ring() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -103,7 +103,7 @@ func BenchmarkNotes(b *testing.B) {
 	for _, store := range stores {
 		b.Run(store.name, func(b *testing.B) {
 			s := host(b, store.url(b))
-			crud(b, s, round) // warm
+			crud(b, s, round)             // warm
 			var none, idle, all []float64 // the latter two as ratios to a round without, right before
 			for range rounds {
 				alone := crud(b, s, round)
