@@ -1,4 +1,6 @@
-package load_test
+// Package capture_test measures capture end to end: what the application pays, how fast its changes become events, and what
+// a burst does to others.
+package capture_test
 
 import (
 	"context"
@@ -16,6 +18,12 @@ import (
 	"github.com/matric/matric-events/tests/harness"
 	"github.com/matric/matric-events/tests/pgtest"
 )
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	harness.CleanUp()
+	os.Exit(code)
+}
 
 // jobTable is a table of jobs by name, as the preset matric has it, with rows numbered from 1.
 const jobTable = `CREATE TABLE %[1]s (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), n bigint GENERATED ALWAYS AS IDENTITY UNIQUE, note_id uuid DEFAULT gen_random_uuid(), job_type text DEFAULT 'ai_revision',
