@@ -71,6 +71,7 @@ func TestCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer s.Close()
 	for n, status := range []string{"pending", "running", "completed"} {
 		if _, err := s.ExecContext(t.Context(), strings.Trim(id(n+1), "'"), "x", status); err != nil {
 			t.Fatal(err)

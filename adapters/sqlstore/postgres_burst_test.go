@@ -79,3 +79,25 @@ func TestPostgresBurstIsNotStarved(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
+
+// What stands at the place of a burst may be older than what comes before it, and makes nothing of that superfluous.
+func TestPostgresBurstSupersedesItself(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	for percent := range 4 {
+		put(t, db, 1, 10+percent, true)
+	}
+	for percent := range 4 {
+		put(t, db, 1, 20+percent, false)
+	}
+	if _, err := db.Outbox().Supersede(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for more := batch(t, db, 100); len(more) > 0; more = batch(t, db, 100) {
+		got = append(got, more...)
+	}
+	if len(got) == 8 || len(got) == 0 || got[len(got)-1] != "1:23" {
+		t.Errorf("%v is left; want less, and the newest last", got)
+	}
+}
