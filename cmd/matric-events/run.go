@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/matric/matric-events/adapters/capture"
 	"github.com/matric/matric-events/adapters/httpapi"
 	"github.com/matric/matric-events/adapters/jobs"
 	"github.com/matric/matric-events/adapters/sqlstore"
@@ -167,6 +169,7 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 	services.Ready = canaries.Check
 	h.passing = append(h.passing, h.store.Listen, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run,
 		app.NewOutboxGuard(outbox, h.observer, app.OutboxLimits{}).Run)
+	h.openCapture()
 	if h.settings.NoHost {
 		return nil
 	}
@@ -182,6 +185,15 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 	services.Notes = app.NewNotes(notes, newID)
 	services.Jobs = app.NewJobs(queue, notes, newID, h.monitor)
 	return nil
+}
+
+// openCapture counts the jobs of an application's tables, which are captured on PostgreSQL only.
+func (h *hub) openCapture() {
+	if strings.HasPrefix(h.settings.DatabaseURL, "postgres") {
+		counter := capture.NewCounter(h.store.SQL(), h.observer.Anomaly)
+		h.monitor.Count(counter)
+		h.passing = append(h.passing, counter.Run)
+	}
 }
 
 // net/http reads this much beyond MaxHeaderBytes.
