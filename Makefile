@@ -33,8 +33,8 @@ race: prepare ## Run all tests under the race detector
 NPM_PACKAGES := tests/clients/node_modules/.package-lock.json
 HAVE_INITDB  := $(shell command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)
 
-.PHONY: prepare postgres chromium
-prepare: postgres chromium $(if $(shell command -v npm),$(NPM_PACKAGES))
+.PHONY: prepare postgres nginx chromium
+prepare: postgres nginx chromium $(if $(shell command -v npm),$(NPM_PACKAGES))
 	@command -v npm >/dev/null || echo "npm is not installed: tests with stock npm clients are skipped"
 
 $(NPM_PACKAGES): tests/clients/package-lock.json
@@ -46,11 +46,18 @@ ifeq ($(HAVE_INITDB),)
 	else echo "PostgreSQL is not installed: tests on PostgreSQL are skipped"; fi
 endif
 
+nginx:
+ifeq ($(shell command -v nginx),)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q nginx >/dev/null; \
+	else echo "nginx is not installed: tests of the example site are skipped"; fi
+endif
+
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
 
 chromium:
 ifeq ($(shell command -v $(CHROMIUM)),)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium >/dev/null; \
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium >/dev/null; then :; \
 	else echo "Chromium is not installed: tests in a browser are skipped"; fi
 endif
 	@command -v rustc >/dev/null || echo "rustc is not installed: tests of the examples in Rust are skipped"

@@ -23,6 +23,7 @@ type Sources struct {
 	Registry *app.Registry
 	Queue    ports.JobCounter
 	Webhooks interface{ Stats() delivery.Stats }
+	Outbox   ports.OutboxMeter
 }
 
 // NewRegistry returns a registry with the metrics of the Go runtime, the process and the build.
@@ -49,6 +50,8 @@ var (
 	connections = prometheus.NewDesc("matric_connections", "Open connections.", []string{"transport"}, nil)
 	lag         = prometheus.NewDesc("matric_connection_lag_max_events", "Events that the slowest connection has yet to pass.", nil, nil)
 	jobs        = prometheus.NewDesc("matric_queue_jobs", "Jobs that are not finished.", []string{"state"}, nil)
+	outboxDepth = prometheus.NewDesc("matric_outbox_records", "Changes that are committed and not yet published.", nil, nil)
+	outboxAge   = prometheus.NewDesc("matric_outbox_oldest_age_seconds", "Since the oldest of them was written.", nil, nil)
 	deliveries  = prometheus.NewDesc("matric_webhook_deliveries_in_flight", "Deliveries in flight, by what they wait for.", []string{"stage"}, nil)
 	endpoints   = prometheus.NewDesc("matric_webhook_endpoints", "Endpoints that have deliveries pending, or whose last attempt failed.", []string{"state"}, nil)
 )
@@ -58,7 +61,7 @@ type reader struct{ Sources }
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{published, logEvents, logBytes, logAge, unstored, connections, lag, jobs, deliveries, endpoints} {
+	for _, d := range []*prometheus.Desc{published, logEvents, logBytes, logAge, unstored, connections, lag, jobs, outboxDepth, outboxAge, deliveries, endpoints} {
 		ch <- d
 	}
 }
@@ -92,9 +95,15 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(lag, float64(slowest))
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if r.Outbox != nil {
+		if s, err := r.Outbox.Stats(ctx); err == nil {
+			gauge(outboxDepth, float64(s.Records))
+			gauge(outboxAge, s.Oldest.Seconds())
+		}
+	}
 	if r.Queue != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
 		if q, err := r.Queue.CountJobs(ctx); err == nil {
 			gauge(jobs, float64(q.Running), "running")
 			gauge(jobs, float64(q.Pending), "pending")

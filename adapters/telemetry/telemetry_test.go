@@ -17,6 +17,7 @@ import (
 	"github.com/matric/matric-events/app/delivery"
 	"github.com/matric/matric-events/app/eventlog"
 	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
 )
 
 func id(n byte) domain.UUID { return domain.UUID{15: n, 6: 0x70} }
@@ -87,6 +88,12 @@ func (m member) Describe() domain.Connection { return m.Connection }
 func (member) Announce(time.Duration)        {}
 func (member) Close(app.CloseReason)         {}
 
+type outbox struct{ err error }
+
+func (o outbox) Stats(context.Context) (ports.OutboxStats, error) {
+	return ports.OutboxStats{Records: 11, Oldest: 1500 * time.Millisecond}, o.err
+}
+
 type dispatcher struct{}
 
 func (dispatcher) Stats() delivery.Stats {
@@ -106,7 +113,7 @@ func TestMetricsReadTheirSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	place.Occupy(member{domain.Connection{ID: id(3), Transport: "websocket", Lag: 4}})
-	metrics := scrape(t, reg, Sources{Log: log, Registry: connections, Queue: counter{}, Webhooks: dispatcher{}})
+	metrics := scrape(t, reg, Sources{Log: log, Registry: connections, Queue: counter{}, Webhooks: dispatcher{}, Outbox: outbox{}})
 	for _, want := range []string{
 		`matric_events_published_total{type="QueueStatus"} 1`, `matric_events_published_total{type="NoteUpdated"} 0`,
 		"matric_log_events 1", "matric_log_oldest_age_seconds", "matric_log_unstored_events 0",
@@ -114,7 +121,7 @@ func TestMetricsReadTheirSources(t *testing.T) {
 		`matric_queue_jobs{state="running"} 2`, `matric_queue_jobs{state="pending"} 3`,
 		`matric_webhook_deliveries_in_flight{stage="place"} 6`, `matric_webhook_deliveries_in_flight{stage="answer"} 5`,
 		`matric_webhook_deliveries_in_flight{stage="store"} 7`, `matric_webhook_endpoints{state="pending"} 8`,
-		`matric_webhook_endpoints{state="failing"} 9`,
+		`matric_webhook_endpoints{state="failing"} 9`, "matric_outbox_records 11", "matric_outbox_oldest_age_seconds 1.5",
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s in the metrics:\n%s", want, metrics)
@@ -123,7 +130,9 @@ func TestMetricsReadTheirSources(t *testing.T) {
 }
 
 func TestCountsThatFailAreLeftOut(t *testing.T) {
-	if metrics := scrape(t, NewRegistry("dev"), Sources{Queue: counter{errors.New("no database")}}); strings.Contains(metrics, "matric_queue_jobs{") {
+	if metrics := scrape(t, NewRegistry("dev"), Sources{
+		Queue: counter{errors.New("no database")}, Outbox: outbox{errors.New("no database")},
+	}); strings.Contains(metrics, "matric_queue_jobs{") || strings.Contains(metrics, "matric_outbox") {
 		t.Error("counts in the metrics although counting failed")
 	}
 }

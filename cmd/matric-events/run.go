@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/matric/matric-events/adapters/capture"
 	"github.com/matric/matric-events/adapters/httpapi"
 	"github.com/matric/matric-events/adapters/jobs"
 	"github.com/matric/matric-events/adapters/sqlstore"
@@ -74,7 +76,7 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	if h.listener, err = config.Listen(ctx, "tcp", s.Listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	if h.store, err = sqlstore.Open(ctx, s.DatabaseURL, &sqlstore.Options{SecretKeyFile: s.SecretKeyFile}); err != nil {
+	if err = h.openStore(ctx, io); err != nil {
 		return nil, err
 	}
 	if _, err := h.store.MigrateUp(ctx); err != nil {
@@ -101,7 +103,7 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 		return nil, err
 	}
 	services.Metrics = telemetry.Handler(metrics, telemetry.Sources{
-		Log: h.events, Registry: h.registry, Queue: h.monitor, Webhooks: dispatcher,
+		Log: h.events, Registry: h.registry, Queue: h.monitor, Webhooks: dispatcher, Outbox: h.store.Outbox(),
 	})
 	if err := h.openSources(ctx, &services); err != nil {
 		return nil, err
@@ -162,25 +164,12 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 
 // openSources adds what brings events from the database: the outbox, and the built-in notes and jobs.
 func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error {
-	if err := h.store.HostsNotes(); err != nil {
-		if !h.settings.NoHost {
-			return fmt.Errorf("%w; run with --no-host", err)
-		}
-		services.Ready = func(ctx context.Context) error {
-			if err := h.store.Check(ctx); err != nil {
-				return fmt.Errorf("store: %w", err)
-			}
-			if err := h.bridge.Pass(ctx); err != nil {
-				return fmt.Errorf("hub: %w", err)
-			}
-			return nil
-		}
-		return nil
-	}
 	outbox := h.store.Outbox()
 	canaries := app.NewCanaries(outbox, newID)
 	services.Ready = canaries.Check
-	h.passing = append(h.passing, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run)
+	h.passing = append(h.passing, h.store.Listen, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run,
+		app.NewOutboxGuard(outbox, h.observer, app.OutboxLimits{}).Run)
+	h.openCapture()
 	if h.settings.NoHost {
 		return nil
 	}
@@ -196,6 +185,15 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 	services.Notes = app.NewNotes(notes, newID)
 	services.Jobs = app.NewJobs(queue, notes, newID, h.monitor)
 	return nil
+}
+
+// openCapture counts the jobs of an application's tables, which are captured on PostgreSQL only.
+func (h *hub) openCapture() {
+	if strings.HasPrefix(h.settings.DatabaseURL, "postgres") {
+		counter := capture.NewCounter(h.store.SQL(), h.observer.Anomaly)
+		h.monitor.Count(counter)
+		h.passing = append(h.passing, counter.Run)
+	}
 }
 
 // net/http reads this much beyond MaxHeaderBytes.

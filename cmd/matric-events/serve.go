@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -16,6 +17,9 @@ type ServeCmd struct{ Settings }
 // Run implements the command: it serves until ctx ends, then ends in good order.
 func (c *ServeCmd) Run(ctx context.Context, io console) error {
 	h, err := open(ctx, &c.Settings, io)
+	if c.Standby && errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil // told to end before its turn came
+	}
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package harness
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -10,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/matric/matric-events/tests/harness/eventstream"
 )
 
 // Do sends a request with a JSON body, none when it is empty, and returns the status and the body.
@@ -84,36 +84,32 @@ func (s *Server) Events(query, lastEventID string) *Stream {
 	if resp.StatusCode != http.StatusOK {
 		s.t.Fatalf("GET /api/v1/events%s = %s", query, resp.Status)
 	}
-	st := &Stream{t: s.t, events: make(chan Event, 4096), cancel: cancel}
-	go st.read(resp.Body)
+	st := Follow(s.t, resp.Body)
+	st.cancel = cancel
+	return st
+}
+
+// Follow reads an event stream from anywhere, such as curl's output, as a browser would.
+func Follow(t testing.TB, body io.ReadCloser) *Stream {
+	st := &Stream{t: t, events: make(chan Event, 4096), cancel: func() { _ = body.Close() }}
+	go st.read(body)
 	return st
 }
 
 func (st *Stream) read(body io.ReadCloser) {
 	defer close(st.events)
 	defer body.Close()
-	var e Event
-	lines := bufio.NewReader(body)
-	for {
-		line, err := lines.ReadBytes('\n')
+	for r := eventstream.NewReader(body); ; {
+		got, err := r.Next()
 		if err != nil {
 			return
 		}
-		field, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(": "))
-		switch string(field) {
-		case "event":
-			e.Name = string(value)
-		case "id":
-			e.ID = string(value)
-		case "data":
-			e.Raw = value
-		case "":
-			if len(value) == 0 && e.Raw != nil {
-				_ = json.Unmarshal(e.Raw, &e.Data) // tests look at what is in it
-				st.events <- e
-				e = Event{}
-			}
+		e := Event{Name: got.Name, ID: got.ID, Raw: []byte(got.Data)}
+		_ = json.Unmarshal(e.Raw, &e.Data) // tests look at what is in it
+		if _, has := e.Data["event_id"]; !has {
+			e.ID = "" // the stream's last one, which a browser would give to this event as well
 		}
+		st.events <- e
 	}
 }
 
