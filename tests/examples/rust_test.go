@@ -1,0 +1,39 @@
+package examples_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/matric/matric-events/tests/harness"
+)
+
+// built is what cargo says to the examples' tests and to their build, which the first test does for all.
+var built = sync.OnceValues(func() (output string, err error) {
+	for _, args := range [][]string{{"test", "--offline", "--quiet"}, {"build", "--offline", "--quiet"}} {
+		target, err := filepath.Abs("../../.cache/rust") // outside of docs, which is only text
+		if err != nil {
+			return "", err
+		}
+		cmd := exec.Command("cargo", args...)
+		cmd.Dir = "../../docs/examples/rust"
+		cmd.Env = append(os.Environ(), "CARGO_TARGET_DIR="+target, "RUSTFLAGS=-D warnings")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return string(out), err
+		}
+	}
+	return "", nil
+})
+
+// rust returns the folder of the Rust examples' programs, once their own tests have passed and they are built.
+func rust(t *testing.T) string {
+	t.Helper()
+	harness.Need(t, "rustc")
+	harness.Need(t, "cargo")
+	if out, err := built(); err != nil {
+		t.Fatalf("cargo: %v\n%s", err, out)
+	}
+	return "../../.cache/rust/debug"
+}
