@@ -48,6 +48,8 @@ var rules = map[string]rule{
 
 	"migrations": {deny: "testing"},
 	"docs":       {deny: "testing"},
+	// as another module's application would: the SDK and its vocabulary
+	"docs/examples": {own: "domain ports adapters/client", deny: "net/http/httptest testing"},
 	"cmd": {
 		own:  "domain ports app adapters migrations",
 		ext:  "github.com/alecthomas/kong github.com/google/uuid github.com/rs/zerolog golang.org/x/sync/errgroup",
@@ -67,6 +69,7 @@ var inTests = map[string]string{
 	"adapters/httpapi":   "adapters/memory adapters/tokens tests/contract",
 	"adapters/telemetry": "adapters/memory",
 	"cmd":                "tests",
+	"docs/examples":      "docs/examples tests",
 }
 
 func TestImports(t *testing.T) {
