@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,6 +55,9 @@ func TestBoard(t *testing.T) {
 
 	worker(s, `{"type":"JobCompleted","job_id":"`+embedding+`","duration_ms":1500}`)
 	page.await(job(embedding) + `.textContent.includes("done in 1.5 s")`)
+	page.evaluate(`onNotice({ type: "EventsLagged", dropped_count: 12 })`, nil)
+	page.await(`document.querySelector("#notice:not([hidden])").textContent.includes("12 events")`)
+	page.picture("lagged.png")
 }
 
 // A page that was opened as a file has the origin null, which only a hub for any page allows.
@@ -150,4 +154,24 @@ func (p *page) picture(name string) {
 		p.evaluate(`Promise.all(document.getAnimations().map((a) => a.finished)).then(() => null)`, nil)
 		p.do("screenshot", map[string]any{"path": filepath.Join(dir, name)}, nil)
 	}
+}
+
+// The page of the guide does what it says.
+func TestSmallestPage(t *testing.T) {
+	t.Parallel()
+	b := chromium(t)
+	s := harness.Serve(t, "--no-host", "--allowed-origins", "*")
+	text, err := os.ReadFile(example + "/smallest.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, strings.ReplaceAll(string(text), "http://127.0.0.1:8080", s.URL))
+	}))
+	defer server.Close()
+	page := b.open(t, server.URL)
+	s.AwaitConnections(1)
+	worker(s, fmt.Sprintf(`[{"type":"JobProgress","job_id":%q,"job_type":"Embedding","percent":10},{"type":"JobProgress","job_id":%[1]q,"percent":40}]`, embedding))
+	page.await(`document.querySelector("#jobs").textContent === "Embedding: 40 %"`)
 }
