@@ -14,8 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,56 +24,14 @@ import (
 // its URL. Buffering is on, as in the example.
 func tlsSite(t *testing.T, s *harness.Server) string {
 	t.Helper()
-	program := harness.Need(t, "nginx")
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { // started by root, the workers are somebody else
-		t.Fatal(err)
-	}
 	site, err := os.ReadFile("../../docs/examples/operations/nginx-site.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
 	certificate(t, dir)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a free port
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	conf := strings.NewReplacer(
-		"server 127.0.0.1:8080;", "server "+strings.TrimPrefix(s.URL, "http://")+";",
-		"listen 80;", fmt.Sprintf("listen %s ssl http2; ssl_certificate %s/cert.pem; ssl_certificate_key %[2]s/key.pem;", addr, dir),
-	).Replace(string(site))
-	conf = fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\nclient_body_temp_path %[1]s/a;\nproxy_temp_path %[1]s/b;\n"+
-		"fastcgi_temp_path %[1]s/c;\nuwsgi_temp_path %[1]s/d;\nscgi_temp_path %[1]s/e;\n%[2]s\n}\n", dir, conf)
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-p", dir, "-c", file)
-	var log strings.Builder
-	cmd.Stderr = &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait() // it was told to end
-		if t.Failed() {
-			t.Logf("nginx: %s", log.String())
-		}
-	})
-	for over := time.Now().Add(harness.Patience); ; time.Sleep(10 * time.Millisecond) { // nothing announces it
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			_ = c.Close()
-			return "https://" + addr
-		}
-		if time.Now().After(over) {
-			t.Fatalf("nginx does not answer: %v", err)
-		}
-	}
+	listen := fmt.Sprintf("ssl http2; ssl_certificate %s/cert.pem; ssl_certificate_key %[1]s/key.pem", dir)
+	return "https://" + harness.Nginx(t, s, string(site), listen)
 }
 
 // certificate writes a certificate that nobody trusts, and its key.

@@ -32,18 +32,9 @@ func TestMain(m *testing.M) {
 // where everything must be there.
 func node(t *testing.T, script string, args ...string) *exec.Cmd {
 	t.Helper()
-	missing := ""
-	if _, err := exec.LookPath("node"); err != nil {
-		missing = "Node.js is not installed"
-	} else if _, err := os.Stat("node_modules/svix"); errors.Is(err, os.ErrNotExist) {
-		missing = "the npm packages are not installed: make test does that"
-	}
-	switch {
-	case missing == "":
-	case os.Getenv("CI") == "true":
-		t.Fatal(missing)
-	default:
-		t.Skip(missing)
+	harness.Need(t, "node")
+	if _, err := os.Stat("node_modules/svix"); errors.Is(err, os.ErrNotExist) {
+		harness.Missing(t, "the npm packages are not installed: make test does that")
 	}
 	cmd := exec.CommandContext(t.Context(), "node", append([]string{script}, args...)...)
 	cmd.Stderr = os.Stderr
@@ -191,11 +182,8 @@ func TestGoSSEClient(t *testing.T) {
 
 // TestCurl follows the hub with curl, as the README does.
 func TestCurl(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed")
-	}
 	s := harness.Serve(t)
-	cmd := exec.CommandContext(t.Context(), "curl", "-sN", s.URL+"/api/v1/events")
+	cmd := exec.CommandContext(t.Context(), harness.Need(t, "curl"), "-sN", s.URL+"/api/v1/events")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -209,13 +197,7 @@ func TestCurl(t *testing.T) {
 	}()
 	s.AwaitConnections(1)
 	s.Call(201, "POST", "/api/v1/notes", `{"title":"Hello","content":"See [[World]]"}`)
-	var names []string
-	for lines := bufio.NewScanner(out); lines.Scan() && !slices.Contains(names, "JobCompleted"); {
-		if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
-			names = append(names, name)
-		}
-	}
-	if !slices.Contains(names, "NoteUpdated") || !slices.Contains(names, "JobCompleted") {
-		t.Errorf("curl saw %v", names)
+	if seen := harness.Names(harness.Follow(t, out).Until(harness.Named("JobCompleted"))); !slices.Contains(seen, "NoteUpdated") {
+		t.Errorf("curl saw %v", seen)
 	}
 }

@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,45 +12,35 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
 	"github.com/tmaxmax/go-sse"
 
 	"github.com/matric/matric-events/tests/harness"
+	"github.com/matric/matric-events/tests/harness/socket"
 )
 
-// socket is the client's end of a WebSocket.
-type socket struct {
+// wsClient is a WebSocket client whose messages must be the document's.
+type wsClient struct {
 	*messages
-	t  *testing.T
-	rw io.ReadWriter
-	nc net.Conn
+	t *testing.T
+	*socket.Conn
 }
 
 // dial opens a WebSocket that may be told notices.
-func (m *messages) dial(t *testing.T, s *harness.Server, query string) *socket {
+func (m *messages) dial(t *testing.T, s *harness.Server, query string) *wsClient {
 	t.Helper()
-	dialer := ws.Dialer{Protocols: []string{"matric.events.v1"}, Timeout: harness.Patience}
-	nc, early, hs, err := dialer.Dial(t.Context(), strings.Replace(s.URL, "http", "ws", 1)+"/api/v1/ws"+query)
+	c, err := socket.Dial(t.Context(), strings.Replace(s.URL, "http", "ws", 1)+"/api/v1/ws"+query, &socket.Options{Protocols: []string{"matric.events.v1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if hs.Protocol != "matric.events.v1" {
-		t.Errorf("subprotocol %q", hs.Protocol)
+	if c.Protocol != "matric.events.v1" {
+		t.Errorf("subprotocol %q", c.Protocol)
 	}
-	t.Cleanup(func() { _ = nc.Close() }) // the server may have closed it
-	c := &socket{m, t, nc, nc}
-	if early != nil { // frames right behind the handshake
-		c.rw = struct {
-			io.Reader
-			io.Writer
-		}{early, nc}
-	}
-	return c
+	t.Cleanup(c.Abort)
+	return &wsClient{m, t, c}
 }
 
 // send sends a command, which must be one of the document's.
-func (c *socket) send(message, text string) {
+func (c *wsClient) send(message, text string) {
 	c.t.Helper()
 	c.known(c.t, "websocket", message)
 	var payload any = text
@@ -62,26 +53,25 @@ func (c *socket) send(message, text string) {
 	c.sendRaw(text)
 }
 
-func (c *socket) sendRaw(text string) {
+func (c *wsClient) sendRaw(text string) {
 	c.t.Helper()
-	if err := wsutil.WriteClientText(c.rw, []byte(text)); err != nil {
+	if err := c.Send(text); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
 // until reads messages up to one of the name, and returns it.
-func (c *socket) until(name string) (payload []byte) {
+func (c *wsClient) until(name string) (payload []byte) {
 	c.t.Helper()
-	if err := c.nc.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
-		c.t.Fatal(err)
-	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), harness.Patience)
+	defer cancel()
 	for {
-		payload, err := wsutil.ReadServerText(c.rw)
+		text, err := c.Next(ctx)
 		if err != nil {
 			c.t.Fatalf("no %s: %v", name, err)
 		}
-		if c.received(c.t, "websocket", payload) == name {
-			return payload
+		if c.received(c.t, "websocket", []byte(text)) == name {
+			return []byte(text)
 		}
 	}
 }
@@ -143,7 +133,7 @@ func TestWebSocketMessages(t *testing.T) {
 	done := make(chan int, 1)
 	go func() { done <- s.Stop() }()
 	c.until("Draining")
-	_ = c.nc.Close() // or the server waits for our answer to its close frame
+	c.Abort() // or the server waits for our answer to its close frame
 	if code := <-done; code != 0 {
 		t.Errorf("exit code %d", code)
 	}
