@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,23 +20,6 @@ import (
 // Patience is how long anything in a test may take before it has failed. It is never waited for when all is well.
 const Patience = 20 * time.Second
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "matric-events-test")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "matric-events")
-	args := []string{"build", "-o", bin}
-	if os.Getenv("GOCOVERDIR") != "" {
-		args = append(args, "-cover", "-coverpkg=github.com/matric/matric-events/...")
-	}
-	cmd := exec.Command("go", append(args, "github.com/matric/matric-events/cmd/matric-events")...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return bin, nil
-})
-
 // Binary returns the path of the program, which the first call builds.
 func Binary(t testing.TB) string {
 	t.Helper()
@@ -48,7 +30,7 @@ func Binary(t testing.TB) string {
 	return bin
 }
 
-// CleanUp removes the binary; call it at the end of TestMain.
+// CleanUp removes this test's name for the program; call it at the end of TestMain.
 func CleanUp() {
 	if bin, err := build(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(bin))
