@@ -1,5 +1,3 @@
-// Package harness runs the real program for tests: it builds the binary once, starts servers on free ports with databases
-// of their own, and kills them as rudely as a test wants.
 package harness
 
 import (

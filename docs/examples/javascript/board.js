@@ -10,7 +10,9 @@ const jobs = new Map();
 const notes = new Map();
 
 const $ = (id) => document.getElementById(id);
-const words = (name = "Job") => name.replace(/([a-z\d])([A-Z])/g, "$1 $2").replace(/ [A-Z](?=[a-z])/g, (s) => s.toLowerCase()).replace(/^Ai\b/, "AI");
+// words turns NoteAnalysis into "Note analysis".
+const words = (name = "Job") =>
+  name.replace(/([a-z\d])([A-Z])/g, "$1 $2").replace(/ [A-Z](?=[a-z])/g, (s) => s.toLowerCase()).replace(/^Ai\b/, "AI");
 const seconds = (ms) => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 // merge adds what is known to a job or note, and moves it to the front unless it only makes progress.
@@ -59,8 +61,9 @@ function onEvent(e) {
 
 // onResync reads the state anew. A hub in front of another application has no lists; then there is only what comes.
 async function onResync() {
+  const headers = options.has("token") ? { Authorization: `Bearer ${options.get("token")}` } : {};
   const list = async (path) => {
-    const answer = await fetch(hub + path, options.has("token") ? { headers: { Authorization: `Bearer ${options.get("token")}` } } : {});
+    const answer = await fetch(hub + path, { headers });
     if (answer.status === 404) return [];
     if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
     return answer.json();
@@ -69,11 +72,17 @@ async function onResync() {
   if (jobList.length) jobs.clear();
   if (noteList.length) notes.clear();
   for (const j of jobList.reverse()) {
-    merge(jobs, j.id, { type: j.job_type, note: j.note_id, state: j.state === "retrying" ? "failed" : j.state, retry: j.state === "retrying", percent: j.state === "completed" ? 100 : j.progress, message: j.message, error: j.error,
-      ms: j.finished_at && j.started_at ? Date.parse(j.finished_at) - Date.parse(j.started_at) : undefined }, true);
+    const retry = j.state === "retrying";
+    merge(jobs, j.id, {
+      type: j.job_type, note: j.note_id, message: j.message, error: j.error, retry,
+      state: retry ? "failed" : j.state,
+      percent: j.state === "completed" ? 100 : j.progress,
+      ms: j.finished_at && j.started_at ? Date.parse(j.finished_at) - Date.parse(j.started_at) : undefined,
+    }, true);
   }
   for (const n of noteList.reverse()) {
-    merge(notes, n.id, { title: n.title, tags: n.tags, links: n.has_links, at: n.updated_at, operation: n.created_at === n.updated_at ? "created" : "updated" }, true);
+    const operation = n.created_at === n.updated_at ? "created" : "updated";
+    merge(notes, n.id, { title: n.title, tags: n.tags, links: n.has_links, at: n.updated_at, operation }, true);
   }
   draw();
 }
@@ -145,7 +154,8 @@ function drawJob(li, j) {
   }[j.state];
   part(top, "span", "what", what ?? j.state);
   const bar = part(li, "div", "bar");
-  for (const [name, value] of Object.entries({ role: "progressbar", "aria-valuenow": j.percent, "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": words(j.type) })) bar.setAttribute(name, value);
+  const aria = { role: "progressbar", "aria-valuenow": j.percent, "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": words(j.type) };
+  for (const name in aria) bar.setAttribute(name, aria[name]);
   part(bar, "i", "filled").style.width = `${j.percent}%`;
   const title = notes.get(j.note)?.title;
   part(li, "div", "more", [title && `“${title}”`, j.state === "failed" ? j.error : j.message].filter(Boolean).join(" · "));
