@@ -2,10 +2,14 @@ package examples_test
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +58,11 @@ func TestReceivers(t *testing.T) {
 						t.Errorf("%s: not answered with %d", attack, tt.status)
 					}
 				}
+				for age, want := range map[time.Duration]int{time.Minute: 204, 10 * time.Minute: 401, -10 * time.Minute: 401} {
+					if header := signedAgain(d, secret, time.Now().Add(-age)); want != post(t, url, header, d.Body) {
+						t.Errorf("signed rightly %v ago: not answered with %d", age, want)
+					}
+				}
 				// Sent again by the hub, it is accepted and not handled again. A rotation's overlap needs nothing new.
 				delivery := s.List("/api/v1/webhooks/" + hook + "/deliveries")[0]["id"].(string)
 				s.Call(202, "POST", "/api/v1/deliveries/"+delivery+"/redeliver", "")
@@ -98,6 +107,21 @@ var attacks = map[string]struct {
 		h.Set("webhook-signature", "v2,AAAA v1,AAAA "+h.Get("webhook-signature"))
 		return b
 	}, 204},
+}
+
+// signedAgain returns the headers of a delivery as they were if it had been sent at another time.
+func signedAgain(d harness.Delivery, secret string, at time.Time) http.Header {
+	key := []byte(secret)
+	if encoded, ok := strings.CutPrefix(secret, "whsec_"); ok {
+		key, _ = base64.StdEncoding.DecodeString(encoded) // a constant of this test
+	}
+	stamp := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, key)
+	_, _ = fmt.Fprintf(mac, "%s.%s.%s", d.ID(), stamp, d.Body) // to memory
+	header := d.Header.Clone()
+	header.Set("webhook-timestamp", stamp)
+	header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	return header
 }
 
 // post sends a delivery and returns the status.

@@ -26,22 +26,29 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start runs the application against a hub at an address, as its main would.
-func start(t *testing.T, hub string) *notesapp.App {
+// database returns the application's, which is empty.
+func database(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "app.db")+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = db.Close() })
 	if _, err := db.Exec(notesapp.Schema); err != nil {
 		t.Fatal(err)
 	}
+	return db
+}
+
+// start runs the application against a hub at an address, as its main would.
+func start(t *testing.T, hub string) *notesapp.App {
+	t.Helper()
 	connected := make(chan struct{}, 100)
 	c, err := client.New(hub, &client.Options{RetryInitial: 10 * time.Millisecond, RetryFor: -1, OnConnect: func() { connected <- struct{}{} }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := notesapp.New(db, c)
+	app := notesapp.New(database(t), c)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 2)
 	go func() { ended <- app.Send(ctx) }()
@@ -53,7 +60,6 @@ func start(t *testing.T, hub string) *notesapp.App {
 				t.Error(err)
 			}
 		}
-		_ = db.Close()
 	})
 	<-connected
 	return app
@@ -101,6 +107,41 @@ func TestNothingIsForgotten(t *testing.T) {
 		if e, _ := stream.Next(); e.Data["note_id"] != id {
 			t.Errorf("%s; want the note %s", e.Raw, id)
 		}
+	}
+}
+
+// The application cannot note down that the hub has an event, and sends it again in its next life: nobody sees it twice.
+func TestNothingIsToldTwice(t *testing.T) {
+	t.Parallel()
+	s := harness.Serve(t, "--no-host")
+	c, err := client.New(s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := notesapp.New(database(t), c)
+	stream := s.Events("?types=note", "")
+	first := write(t, app, "first")
+	if _, err := app.DB.Exec(`CREATE TRIGGER full BEFORE DELETE ON unsent BEGIN SELECT RAISE(ABORT, 'disk full'); END`); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Send(t.Context()); err == nil {
+		t.Error("the failure is not reported")
+	}
+	if _, err := app.DB.Exec(`DROP TRIGGER full`); err != nil {
+		t.Fatal(err)
+	}
+	second := write(t, app, "second")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- app.Send(ctx) }()
+	for _, id := range []string{first, second} {
+		if e, _ := stream.Next(); e.Data["note_id"] != id {
+			t.Errorf("%s; want the note %s", e.Raw, id)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
