@@ -138,14 +138,14 @@ func publish(s *harness.Server, first, n int) (ids []string) {
 }
 
 // subscriber is an example that follows the hub at a URL, and keeps its cursor in a file.
-type subscriber func(t *testing.T, url, cursor string) *program
+type subscriber func(t *testing.T, url, query, cursor string) *program
 
 var subscribers = map[string]subscriber{
-	"javascript": func(t *testing.T, url, cursor string) *program {
-		return run(t, nil, harness.Need(t, "node"), javascript+"subscribe.mjs", url, "types=note", cursor)
+	"javascript": func(t *testing.T, url, query, cursor string) *program {
+		return run(t, nil, harness.Need(t, "node"), javascript+"subscribe.mjs", url, query, cursor)
 	},
-	"rust": func(t *testing.T, url, cursor string) *program {
-		return run(t, nil, rust(t)+"/subscribe", url, "types=note", cursor)
+	"rust": func(t *testing.T, url, query, cursor string) *program {
+		return run(t, nil, rust(t)+"/subscribe", url, query, cursor)
 	},
 }
 
@@ -159,7 +159,7 @@ func TestSubscribers(t *testing.T) {
 			proxy := harness.NewProxy(t, "tcp", strings.TrimPrefix(s.URL, "http://"))
 			url, cursor := "http://"+proxy.Addr, filepath.Join(t.TempDir(), "cursor")
 
-			p := subscribe(t, url, cursor)
+			p := subscribe(t, url, "types=note", cursor)
 			p.await("connected")
 			proxy.Cut() // before the first event
 			want := publish(s, 0, 5)
@@ -175,7 +175,7 @@ func TestSubscribers(t *testing.T) {
 			}
 			got = got[:kept+1]                        // it may have printed the last one and have died before it wrote that down
 			want = append(want, publish(s, 6, 20)...) // it is not there
-			p = subscribe(t, url, cursor)
+			p = subscribe(t, url, "types=note", cursor)
 			got = append(got, p.ids(len(want)-len(got))...)
 			want = append(want, publish(s, 26, 1)...)
 			if got = append(got, p.ids(1)...); !cmp.Equal(got, want) {
@@ -195,15 +195,15 @@ func TestSubscribers(t *testing.T) {
 
 // A subscriber whose filter is refused gives up, and says why.
 func TestSubscribersGiveUp(t *testing.T) {
-	s := harness.Serve(t)
-	for name, p := range map[string]*program{
-		"javascript": run(t, nil, harness.Need(t, "node"), javascript+"subscribe.mjs", s.URL, "types=nonsense"),
-		"rust":       run(t, nil, rust(t)+"/subscribe", s.URL, "types=nonsense"),
-	} {
-		p.await("refused: 400")
-		<-p.ended
-		if code := p.cmd.ProcessState.ExitCode(); code != 1 {
-			t.Errorf("%s: exit code %d", name, code)
-		}
+	for name, subscribe := range subscribers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := subscribe(t, harness.Serve(t).URL, "types=nonsense", "")
+			p.await("refused: 400")
+			<-p.ended
+			if code := p.cmd.ProcessState.ExitCode(); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+		})
 	}
 }

@@ -23,6 +23,6 @@ func Need(t testing.TB, names ...string) string {
 			return found
 		}
 	}
-	Missing(t, names[0]+" is not installed: make test says how to have it")
+	Missing(t, names[0]+" is not installed")
 	return ""
 }

@@ -104,7 +104,7 @@ fn handle(json: &str) -> io::Result<()> {
 fn main() {
     let mut args = env::args().skip(1);
     let hub = args.next().unwrap_or_else(|| "http://127.0.0.1:8080".to_string());
-    let (query, cursor_file) = (args.next().unwrap_or_default(), args.next());
+    let (query, cursor_file) = (args.next().unwrap_or_default(), args.next().filter(|file| !file.is_empty()));
     let cursor = cursor_file.as_ref().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
     let mut s =
         Subscriber { hub, query, cursor_file, cursor: cursor.trim().to_string(), retry: Duration::from_secs(1), failures: 0 };
