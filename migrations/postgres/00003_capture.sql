@@ -93,30 +93,7 @@ END
 $$;
 -- +goose StatementEnd
 
--- A transaction that has notified cannot be prepared (PREPARE TRANSACTION), which an application's must not suffer from.
--- Where two-phase commit is possible nobody rings, and the reader finds records at its next look.
--- +goose StatementBegin
-CREATE OR REPLACE FUNCTION outbox_ring() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF current_setting('max_prepared_transactions') = '0' AND pg_try_advisory_xact_lock_shared(1836348002, 0) THEN
-        PERFORM pg_notify('matric_outbox', '');
-    END IF;
-    RETURN NULL;
-END
-$$;
--- +goose StatementEnd
-
 -- +goose Down
--- +goose StatementBegin
-CREATE OR REPLACE FUNCTION outbox_ring() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF pg_try_advisory_xact_lock_shared(1836348002, 0) THEN
-        PERFORM pg_notify('matric_outbox', '');
-    END IF;
-    RETURN NULL;
-END
-$$;
--- +goose StatementEnd
 -- What is attached still is detached: its triggers would do nothing but fail, silently.
 -- +goose StatementBegin
 DO $$
