@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -161,5 +162,49 @@ func wantExactly(t *testing.T, events <-chan string, start func(url string)) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A hub that has restarted knows nothing of what was before. Every library comes back to it by itself, and hands on that
+// events may be missing, and then the new ones.
+func TestGoClientsOutliveARestart(t *testing.T) {
+	for name, follow := range followers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := "sqlite:" + filepath.Join(t.TempDir(), "hub.db")
+			s := harness.Serve(t, "--database-url", database)
+			events, ended := make(chan string, 64), make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer func() { cancel(); <-ended }()
+			go func() {
+				defer close(ended)
+				follow(ctx, t, s.URL+"/api/v1/events?types=note", func(name, id string) {
+					switch name {
+					case "": // a retry field alone
+					case "resync_required":
+						events <- name
+					default:
+						events <- name + " " + id
+					}
+				})
+			}()
+			s.AwaitConnections(1)
+			next := func(want string) {
+				t.Helper()
+				select {
+				case got := <-events:
+					if got != want {
+						t.Errorf("%s; want %s", got, want)
+					}
+				case <-time.After(harness.Patience):
+					t.Fatalf("no %s", want)
+				}
+			}
+			next("NoteUpdated " + publish(s, 0, 1)[0])
+			s.Kill()
+			s = harness.Serve(t, "--database-url", database, "--listen", strings.TrimPrefix(s.URL, "http://"))
+			next("resync_required")
+			next("NoteUpdated " + publish(s, 1, 1)[0])
+		})
 	}
 }
