@@ -11,7 +11,7 @@ FUZZTIME    ?= 20s
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run the hub on 127.0.0.1:8080 with an SQLite file here
@@ -80,8 +80,28 @@ bench: ## Run the benchmarks
 
 .PHONY: bench-webhooks
 bench-webhooks: prepare ## Measure webhooks end to end on both stores, receivers in another process (some minutes)
-	$(GO) test -run '^$$' -bench 'Webhooks|Latency' -benchtime 30000x -timeout 20m ./tests/load
-	$(GO) test -run '^$$' -bench NoisyNeighbour -benchtime 1x -timeout 30m ./tests/load
+	$(GO) test -run '^$$' -bench 'Webhooks|Latency' -benchtime 30000x -timeout 20m ./tests/load/webhooks
+	$(GO) test -run '^$$' -bench NoisyNeighbour -benchtime 1x -timeout 30m ./tests/load/webhooks
+
+# tests/load/README.md says what the numbers mean. Shorter: make bench-peers SIZES=1000 RUNS=1 DURATION=2s SERVERS=hub,limit1
+SERVERS  ?= hub,hub-sse,centrifuge,gorilla,go-sse,limit1,limit16
+SIZES    ?= 1000,10000
+RATES    ?= max,10
+RUNS     ?= 3
+DURATION ?= 4s
+JSON     ?= .cache/bench-peers.json
+
+.PHONY: bench-peers
+bench-peers: build peers ## Measure the streams beside other libraries and the machine's limit (15 minutes)
+	@mkdir -p .cache
+	$(GO) build -o $(BIN)/streams ./tests/load/streams
+	$(BIN)/streams compare --hub $(BIN)/matric-events --peers $(BIN)/peers --servers $(SERVERS) --sizes $(SIZES) --rates $(RATES) \
+	  --runs $(RUNS) --duration $(DURATION) --json $(JSON)
+
+# The peers are a module of their own, so that what they need does not become what the hub needs.
+.PHONY: peers
+peers:
+	cd tests/load/peers && $(GO) vet ./... && $(GO) build -o $(BIN)/peers/ ./centrifuge ./gorilla ./gosse
 
 .PHONY: ci
 ci: lint race test ## What the build machine runs

@@ -28,6 +28,7 @@ type Settings struct {
 	IdleTimeout  time.Duration `default:"90s" env:"MATRIC_IDLE_TIMEOUT" help:"A WebSocket peer that sends nothing for so long is closed."`
 	WriteTimeout time.Duration `default:"10s" env:"MATRIC_WRITE_TIMEOUT" help:"A client that takes nothing for so long is closed."`
 	SSEKeepalive time.Duration `name:"sse-keepalive" default:"15s" env:"MATRIC_SSE_KEEPALIVE" help:"Between comments on a quiet event stream."`
+	Poller       string        `default:"auto" enum:"auto,off" env:"MATRIC_POLLER" help:"auto: idle connections cost no goroutine where the system has a poller for them (Linux); off: they do everywhere."`
 
 	AllowedOrigins []string `env:"MATRIC_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Web pages that may connect besides those of the same host: scheme://host[:port], comma separated; * = any."`
 	RequireAuth    bool     `env:"MATRIC_REQUIRE_AUTH" help:"Refuse requests without a token."`

@@ -1,6 +1,6 @@
-// Package load_test measures the real program under load, with receivers in another process. Its benchmarks take minutes:
+// Package webhooks_test measures webhooks of the real program under load, with receivers in another process. Its benchmarks take minutes:
 // make bench-webhooks runs them.
-package load_test
+package webhooks_test
 
 import (
 	"bufio"

@@ -1,4 +1,4 @@
-package load_test
+package webhooks_test
 
 import (
 	"fmt"
