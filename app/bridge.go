@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/matric/matric-events/app/eventlog"
@@ -21,6 +22,24 @@ type Bridge struct {
 	// which its events stand in the log. A channel, because waiting for it must end with the caller's context.
 	turn chan struct{}
 	jobs *jobMemories
+	// reported and drained count what was appended, by type.
+	reported, drained typeCounts
+}
+
+// typeCounts counts events by type.
+type typeCounts [domain.TypeQueueStatus + 1]atomic.Uint64
+
+func (c *typeCounts) load() (n [domain.TypeQueueStatus + 1]uint64) {
+	for i := range c {
+		n[i] = c[i].Load()
+	}
+	return n
+}
+
+// Published returns how many events the bridge has appended to the log, by type: those that producers reported to it, and
+// those that the drain brought from the outbox.
+func (b *Bridge) Published() (reported, drained [domain.TypeQueueStatus + 1]uint64) {
+	return b.reported.load(), b.drained.load()
 }
 
 var _ ports.Publisher = (*Bridge)(nil)
@@ -50,7 +69,7 @@ func NewBridge(log *eventlog.Log, newID func() domain.UUID, queue QueueWatcher, 
 type report struct {
 	worker *domain.WorkerEvent
 	note   *domain.NoteEvent
-	hosted bool // about a job of the built-in queue, which is counted there
+	hosted bool // from the outbox; its job, if it has one, is of a queue that is counted there
 }
 
 // PublishWorkerEvents implements ports.Publisher.
@@ -137,8 +156,7 @@ func (b *Bridge) appendAll(ctx context.Context, reports []report, onConflict fun
 // append brings one report to the log. The sequence number is zero when there was nothing to append.
 func (b *Bridge) append(ctx context.Context, r *report) (domain.Seq, error) {
 	if r.note != nil {
-		seq, _, err := b.log.Append(ctx, b.event(r.note.EventID, r.note.OccurredAt, r.note.Note))
-		return seq, err
+		return b.add(ctx, r, b.event(r.note.EventID, r.note.OccurredAt, r.note.Note))
 	}
 	w := r.worker
 	if p := b.log.Locate(w.EventID); !w.EventID.IsZero() && p.Standing != domain.StandingUnknown {
@@ -155,13 +173,24 @@ func (b *Bridge) append(ctx context.Context, r *report) (domain.Seq, error) {
 		return 0, nil
 	}
 	e.Payload = payload
-	seq, _, err := b.log.Append(ctx, e)
+	seq, err := b.add(ctx, r, e)
 	if err != nil {
 		return 0, err
 	}
 	b.jobs.put(w.JobID, memory, r.hosted)
 	b.queue.Changed()
 	return seq, nil
+}
+
+// add appends an event and counts it, unless it was appended before.
+func (b *Bridge) add(ctx context.Context, r *report, e domain.Event) (domain.Seq, error) {
+	seq, fresh, err := b.log.Append(ctx, e)
+	if fresh && r.hosted {
+		b.drained[e.Type()].Add(1)
+	} else if fresh {
+		b.reported[e.Type()].Add(1)
+	}
+	return seq, err
 }
 
 func (b *Bridge) event(id domain.UUID, at time.Time, p domain.Payload) domain.Event {

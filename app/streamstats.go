@@ -42,7 +42,9 @@ const (
 )
 
 // String returns the name that metrics use.
-func (r ReplayResult) String() string { return [ReplayResults]string{"resumed", "expired", "unknown"}[r] }
+func (r ReplayResult) String() string {
+	return [ReplayResults]string{"resumed", "expired", "unknown"}[r]
+}
 
 // LatencyBounds are the upper bounds of the buckets of LatencyCounts, ascending; what is above the last is in a bucket of
 // its own.

@@ -32,7 +32,8 @@ type Services struct {
 
 	Registry *app.Registry
 	Auth     ports.Authenticator
-	Ready    func(ctx context.Context) error // the canary
+	Ready    func(ctx context.Context) error // the canary; its errors begin with the name of the part that failed
+	Live     func(ctx context.Context) error // whether waiting may help; nil for always
 
 	WebSocket, Events, Poll, Metrics http.Handler
 }
@@ -53,12 +54,17 @@ type api struct {
 	Services
 	opts   Options
 	router *httprouter.Router
-	health readiness
+	health checkup
+	life   checkup
 }
 
 // New returns the handler of the whole interface.
 func New(s Services, o Options) http.Handler {
-	a := &api{Services: s, opts: o, router: httprouter.New(), health: readiness{check: s.Ready, turn: make(chan struct{}, 1)}}
+	a := &api{Services: s, opts: o, router: httprouter.New(), health: newCheckup(s.Ready)}
+	if s.Live == nil {
+		s.Live = func(context.Context) error { return nil }
+	}
+	a.life = newCheckup(s.Live)
 	a.router.RedirectTrailingSlash, a.router.RedirectFixedPath = false, false
 	a.router.HandleOPTIONS = false
 	a.router.NotFound = a.plain(func(http.ResponseWriter, *http.Request) error {

@@ -76,7 +76,7 @@ func (d *Dispatcher) release(f *flight) {
 // send makes one attempt.
 func (d *Dispatcher) send(hook *webhook.Webhook, f *flight) {
 	f.outcome = d.sender.Send(d.cutoff, webhook.Request{
-		Delivery: f.ID, Event: f.Event, Type: f.Type, Attempt: f.Progress.Attempts(),
+		Delivery: f.ID, Webhook: f.Webhook, Event: f.Event, Type: f.Type, Attempt: f.Progress.Attempts(),
 		URL: hook.URL, Headers: hook.Headers, Keys: hook.Keys, Body: f.Payload,
 	})
 	f.ended = time.Now()

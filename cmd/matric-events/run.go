@@ -30,11 +30,14 @@ import (
 // hub is the program put together.
 type hub struct {
 	settings *Settings
+	logs     *telemetry.Logs
 	log      zerolog.Logger
 	observer *telemetry.Observer
+	stores   *telemetry.Stores
 	listener net.Listener
 	store    *sqlstore.DB
 	events   *eventlog.Log
+	mirror   *telemetry.Mirror
 	registry *app.Registry
 	monitor  *app.QueueMonitor
 	bridge   *app.Bridge
@@ -55,7 +58,8 @@ func newID() domain.UUID { return domain.UUID(uuid.Must(uuid.NewV7())) }
 
 // open acquires what the hub needs and puts it together; close gives it back. Nothing runs yet.
 func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
-	h := &hub{settings: s, log: newLogger(s, io.err)}
+	h := &hub{settings: s, logs: openLogs(s, io.err)}
+	h.log = h.logs.Logger()
 	defer func() {
 		if err != nil {
 			h.close()
@@ -82,32 +86,40 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	}
 	h.intake = append(h.intake, h.store.Run)
 	release, commit := buildVersion()
-	metrics := telemetry.NewRegistry(release)
-	h.observer = telemetry.NewObserver(h.log, metrics)
+	h.observer = telemetry.NewObserver(h.log, telemetry.NewRegistry(release))
+	h.stores = h.observer.Stores()
 	h.openCore(origins)
 	services := httpapi.Services{
-		Publisher: h.bridge, Queue: h.monitor, Registry: h.registry, Auth: auth,
+		Publisher: h.observer.Publisher(h.bridge), Queue: h.monitor, Registry: h.registry, Auth: auth,
 		WebSocket: http.HandlerFunc(h.engine.ServeWebSocket), Events: http.HandlerFunc(h.engine.ServeEvents),
 		Poll: http.HandlerFunc(h.engine.ServePoll),
 	}
 	options := httpapi.Options{
 		RequireAuth: s.RequireAuth, Origins: origins, Version: release, Commit: commit,
-		Fault: func(r *http.Request, err error) {
-			h.log.Error().Str("method", r.Method).Str("path", r.URL.Path).Err(err).Msg("request failed")
-		},
+		Fault: func(r *http.Request, err error) { h.observer.Fault(r.Method, r.URL.Path, err) },
 	}
 	dispatcher, err := h.openWebhooks(ctx, &services, &options)
 	if err != nil {
 		return nil, err
 	}
-	services.Metrics = telemetry.Handler(metrics, telemetry.Sources{
-		Log: h.events, Registry: h.registry, Queue: h.monitor, Webhooks: dispatcher,
-	})
+	h.openMetrics(&services, dispatcher)
 	if err := h.openSources(ctx, &services); err != nil {
 		return nil, err
 	}
 	h.openServer(httpapi.New(services, options))
 	return h, nil
+}
+
+// openMetrics serves what everything counts.
+func (h *hub) openMetrics(services *httpapi.Services, dispatcher *delivery.Dispatcher) {
+	sources := telemetry.Sources{
+		Log: h.events, Bridge: h.bridge, Registry: h.registry, Mirror: h.mirror, Logs: h.logs, Queue: h.monitor,
+		Webhooks: dispatcher, Backlog: h.store.Deliveries(),
+	}
+	if streams, ok := any(h.engine).(telemetry.Streams); ok {
+		sources.Streams = streams
+	}
+	services.Metrics = h.observer.Metrics(sources)
 }
 
 // openCore makes the log, the bridge to it and the engine that reads from it.
@@ -119,6 +131,8 @@ func (h *hub) openCore(origins httpapi.Origins) {
 	}, h.observer)
 	h.monitor = app.NewQueueMonitor(h.events, newID, h.observer, s.QueueStatusInterval)
 	h.monitor.Listened(func() bool { return h.registry.Len() > 0 })
+	h.mirror = telemetry.NewMirror(h.logs, h.events, h.registry.Len, s.LogSample)
+	h.recording = append(h.recording, h.mirror.Run) // outlives all that publishes
 	h.bridge = app.NewBridge(h.events, newID, h.monitor, app.BridgeOptions{})
 	h.monitor.Count(h.bridge)
 	h.engine = stream.New(h.events, h.registry, h.monitor, stream.Options{
@@ -143,19 +157,20 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 		Timeout: s.WebhookTimeout, AllowCIDR: ranges, IdlePerEndpoint: s.WebhookPerEndpoint,
 		UserAgent: "matric-events/" + options.Version,
 	})
-	known, err := delivery.Load(ctx, h.store.Webhooks(), newID)
+	known, err := delivery.Load(ctx, h.stores.Webhooks(h.store.Webhooks()), newID)
 	if err != nil {
 		return nil, err
 	}
 	h.monitor.Listened(func() bool { return known.Wanted().Has(domain.TypeQueueStatus) })
-	store := h.store.Deliveries()
-	dispatcher := delivery.NewDispatcher(known, store, h.sender, newID(), h.observer, delivery.Options{
+	store := h.stores.Deliveries(h.store.Deliveries())
+	log := h.store.Deliveries()
+	dispatcher := delivery.NewDispatcher(known, store, h.observer.Sender(h.sender), newID(), h.observer, delivery.Options{
 		MaxInFlight: s.WebhookMaxInFlight, PerEndpoint: s.WebhookPerEndpoint, Policy: policy,
 	})
 	recorder := delivery.NewRecorder(h.events, known, store, dispatcher, newID, h.observer)
 	h.recording = append(h.recording, recorder.Run)
-	h.delivering = append(h.delivering, dispatcher.Run, delivery.NewJanitor(store, h.observer, delivery.Retention{}).Run)
-	services.Webhooks, services.Deliveries = known, delivery.NewDesk(known, store, dispatcher, newID)
+	h.delivering = append(h.delivering, dispatcher.Run, delivery.NewJanitor(log, h.observer, delivery.Retention{}).Run)
+	services.Webhooks, services.Deliveries = known, delivery.NewDesk(known, log, dispatcher, newID)
 	options.WebhookRules = hooks.Rules{AllowHTTP: s.WebhookAllowHTTP, Blocked: h.sender.Guard().Blocked}
 	return dispatcher, nil
 }
@@ -179,8 +194,10 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 	}
 	outbox := h.store.Outbox()
 	canaries := app.NewCanaries(outbox, newID)
-	services.Ready = canaries.Check
-	h.passing = append(h.passing, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run)
+	health := app.NewHealth(h.events, h.bridge, canaries, h.observer.Health)
+	services.Ready, services.Live = health.Check, health.Live
+	h.intake = append(h.intake, health.Run) // ends first: what stops is not ill
+	h.passing = append(h.passing, app.NewDrain(h.stores.Outbox(outbox), h.bridge, h.observer, canaries).Run)
 	if h.settings.NoHost {
 		return nil
 	}
@@ -189,12 +206,12 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 		return err
 	}
 	h.store.OnCommit("river_job", queue.Wake)
-	h.monitor.Count(queue)
-	notes := h.store.Notes(queue.EnqueueTx)
+	h.monitor.Count(h.stores.Counter(queue))
+	notes := h.stores.Notes(h.store.Notes(queue.EnqueueTx))
 	analyst := app.NewAnalyst(notes, h.observer)
 	h.intake = append(h.intake, func(ctx context.Context) error { return queue.Run(ctx, analyst) })
 	services.Notes = app.NewNotes(notes, newID)
-	services.Jobs = app.NewJobs(queue, notes, newID, h.monitor)
+	services.Jobs = app.NewJobs(h.stores.Jobs(queue), notes, newID, h.monitor)
 	return nil
 }
 
@@ -302,4 +319,5 @@ func (h *hub) close() {
 			h.log.Error().Err(err).Msg("close the database")
 		}
 	}
+	_ = h.logs.Close() // writes what is left, and has nowhere to say that it cannot
 }

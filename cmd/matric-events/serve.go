@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
+	"io"
+	"strings"
 
-	"github.com/rs/zerolog"
+	"github.com/alecthomas/kong"
 
 	"github.com/matric/matric-events/adapters/telemetry"
 )
@@ -14,15 +15,26 @@ import (
 type ServeCmd struct{ Settings }
 
 // Run implements the command: it serves until ctx ends, then ends in good order.
-func (c *ServeCmd) Run(ctx context.Context, io console) error {
+func (c *ServeCmd) Run(ctx context.Context, k *kong.Context, io console) error {
 	h, err := open(ctx, &c.Settings, io)
 	if err != nil {
 		return err
 	}
 	defer h.close()
+	h.tellSettings(settingsOf(k))
 	fmt.Fprint(io.out, h.welcome())
 	fmt.Fprintf(io.err, "listening on http://%s\n", h.listener.Addr())
 	return h.run(ctx)
+}
+
+// tellSettings logs what runs, and how it was told to.
+func (h *hub) tellSettings(all []setting) {
+	release, commit := buildVersion()
+	e := h.log.Info().Str("version", release).Str("commit", commit)
+	for _, s := range all {
+		e = e.Str("config."+strings.ReplaceAll(strings.TrimPrefix(s.Flag, "--"), "-", "_"), s.Value)
+	}
+	e.Msg("starting")
 }
 
 // welcome tells what there is and what to try.
@@ -44,14 +56,8 @@ Watch events:   curl -N http://%[2]s/api/v1/events
 	return text + fmt.Sprintf("Make some:      curl --json '{\"title\":\"Hello\",\"content\":\"See [[World]]\"}' http://%s/api/v1/notes\n", at)
 }
 
-// newLogger logs to standard error, for people when that is a terminal.
-func newLogger(s *Settings, w interface{ Write([]byte) (int, error) }) zerolog.Logger {
-	format := s.LogFormat
-	if format == "auto" {
-		format = "json"
-		if f, ok := w.(*os.File); ok && isTerminal(f) {
-			format = "console"
-		}
-	}
-	return telemetry.NewLogger(w, s.LogLevel, format == "console")
+// openLogs logs to standard error, for people when that is a terminal.
+func openLogs(s *Settings, w io.Writer) *telemetry.Logs {
+	console := s.LogFormat == "console" || s.LogFormat == "auto" && isTerminal(w)
+	return telemetry.OpenLogs(w, s.LogLevel, console)
 }

@@ -21,6 +21,7 @@ const StatusGone = 410
 // Request is one attempt to be sent.
 type Request struct {
 	Delivery domain.UUID
+	Webhook  domain.UUID
 	Event    domain.UUID
 	Type     domain.Type
 	Attempt  int // from 1, over the delivery's whole life

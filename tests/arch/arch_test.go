@@ -63,7 +63,7 @@ var inTests = map[string]string{
 	"adapters/client":    "adapters/httpapi app tests/contract",
 	"adapters/jobs":      "adapters/memory adapters/sqlstore app tests/contract",
 	"adapters/httpapi":   "adapters/memory adapters/tokens tests/contract",
-	"adapters/telemetry": "adapters/memory",
+	"adapters/telemetry": "adapters/memory tests/contract",
 	"cmd":                "tests",
 }
 
