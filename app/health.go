@@ -102,7 +102,7 @@ func (h *Health) Check(ctx context.Context) error {
 		defer func() { <-h.turn }()
 	case <-ctx.Done():
 	}
-	if ctx.Err() != nil { // perhaps only just when the turn came
+	if by, ok := ctx.Deadline(); ctx.Err() != nil || ok && time.Until(by) < healthTimeout/10 { // too short for a fair check
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return h.last
@@ -169,6 +169,13 @@ func (h *Health) bounded(ctx context.Context, part string, check func(context.Co
 		}
 		return nil
 	case <-ctx.Done():
+		select {
+		case err := <-done:
+			if err == nil { // just in time
+				return nil
+			}
+		default:
+		}
 		return &PartError{part, ctx.Err()}
 	}
 }
