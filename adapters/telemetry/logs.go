@@ -24,17 +24,27 @@ type Logs struct {
 	dropped atomic.Uint64
 }
 
-// OpenLogs returns logs that write JSON lines to w, or lines for people. level is one of zerolog's names; an unknown one
-// means info. Close writes what is left.
-func OpenLogs(w io.Writer, level string, console bool) *Logs {
+// Format says how lines look.
+type Format uint8
+
+// The formats.
+const (
+	JSON    Format = iota
+	Console        // for people
+	Colored        // for people in front of a terminal
+)
+
+// OpenLogs returns logs that write lines to w. level is one of zerolog's names; an unknown one means info. Close writes what
+// is left.
+func OpenLogs(w io.Writer, level string, format Format) *Logs {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
 	parsed, err := zerolog.ParseLevel(level)
 	if err != nil {
 		parsed = zerolog.InfoLevel
 	}
 	l := &Logs{out: zerolog.SyncWriter(w), level: parsed}
-	if console {
-		l.out = zerolog.ConsoleWriter{Out: l.out, TimeFormat: time.TimeOnly}
+	if format != JSON {
+		l.out = zerolog.ConsoleWriter{Out: l.out, TimeFormat: time.TimeOnly, NoColor: format == Console}
 	}
 	l.queue = diode.NewWriter(scrubber{l.out}, maxQueuedLines, 0, func(missed int) { l.dropped.Add(uint64(missed)) })
 	return l

@@ -9,16 +9,17 @@ import (
 func TestLevelsAndFormats(t *testing.T) {
 	for _, tc := range []struct {
 		name, level string
-		console     bool
+		format      Format
 		want, not   string
 	}{
-		{"json", "info", false, `"message":"told"`, "whispered"},
-		{"an unknown level is info", "loud", false, `"message":"told"`, "whispered"},
-		{"debug", "debug", false, "whispered", "nothing of the kind"},
-		{"for people", "info", true, "told", `"message"`},
+		{"json", "info", JSON, `"message":"told"`, "whispered"},
+		{"an unknown level is info", "loud", JSON, `"message":"told"`, "whispered"},
+		{"debug", "debug", JSON, "whispered", "nothing of the kind"},
+		{"for people", "info", Console, " INF told\n", "\x1b"},
+		{"for people in front of a terminal", "info", Colored, "\x1b[32mINF", `"message"`},
 	} {
 		out := &sink{}
-		logs := OpenLogs(out, tc.level, tc.console)
+		logs := OpenLogs(out, tc.level, tc.format)
 		log := logs.Logger()
 		log.Info().Msg("told")
 		log.Debug().Msg("whispered")
@@ -34,7 +35,7 @@ func TestLevelsAndFormats(t *testing.T) {
 
 func TestStandardLogIsDebug(t *testing.T) {
 	out := &sink{}
-	logs := OpenLogs(out, "debug", false)
+	logs := OpenLogs(out, "debug", JSON)
 	StandardLog(logs.Logger()).Print("http: TLS handshake error for https://me:secret@example.com/x")
 	got := out.flushed(t, logs)
 	if len(got) != 1 || got[0]["level"] != "debug" || got[0]["line"] != "http: TLS handshake error for https://…" {
@@ -46,7 +47,7 @@ func TestStandardLogIsDebug(t *testing.T) {
 func TestStuckOutputStopsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{stuck: make(chan struct{})}
-		logs := OpenLogs(out, "info", false)
+		logs := OpenLogs(out, "info", JSON)
 		log := logs.Logger()
 		const more = 100
 		for range 2*maxQueuedLines + more {

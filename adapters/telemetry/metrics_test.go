@@ -61,7 +61,7 @@ func (quiet) Demand()  {}
 // everything returns an observer that counts all there is, and sources for all that is read.
 func everything(t *testing.T) (*Observer, Sources) {
 	t.Helper()
-	logs := OpenLogs(&sink{}, "info", false)
+	logs := OpenLogs(&sink{}, "info", JSON)
 	t.Cleanup(func() { _ = logs.Close() })
 	o := NewObserver(logs.Logger(), NewRegistry("dev"))
 	o.Stores()
@@ -122,7 +122,7 @@ func TestMetricsReadTheirSources(t *testing.T) {
 }
 
 func TestCountsThatFailAreLeftOut(t *testing.T) {
-	o := NewObserver(OpenLogs(&sink{}, "info", false).Logger(), NewRegistry("dev"))
+	o := NewObserver(OpenLogs(&sink{}, "info", JSON).Logger(), NewRegistry("dev"))
 	metrics := scrape(t, o, Sources{Queue: counter{errors.New("no database")}, Backlog: meter{new(int), errors.New("no database")}})
 	for _, name := range []string{"matric_queue_jobs{", "matric_webhook_backlog"} {
 		if strings.Contains(metrics, name) {

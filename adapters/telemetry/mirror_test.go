@@ -48,7 +48,7 @@ func three() int { return 3 }
 func TestMirrorHasALineForEachEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, log := &sink{}, eventlog.New(id(0), eventlog.Options{})
-		logs := OpenLogs(out, "debug", false)
+		logs := OpenLogs(out, "debug", JSON)
 		stop := run(t, NewMirror(logs, log, three, 1))
 		events := everyType()
 		synctest.Wait()
@@ -95,7 +95,7 @@ func TestMirrorKeepsToTheLevel(t *testing.T) {
 	for level, want := range map[string]int{"trace": 7, "debug": 7, "info": 5, "warn": 1, "error": 0, "disabled": 0} {
 		synctest.Test(t, func(t *testing.T) {
 			out, log := &sink{}, eventlog.New(id(0), eventlog.Options{})
-			logs := OpenLogs(out, level, false)
+			logs := OpenLogs(out, level, JSON)
 			m := NewMirror(logs, log, three, 1)
 			stop := run(t, m)
 			publish(t, log, everyType()...)
@@ -115,7 +115,7 @@ func TestMirrorKeepsToTheLevel(t *testing.T) {
 func TestMirrorFallsBehindAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, log := &sink{stuck: make(chan struct{})}, eventlog.New(id(0), eventlog.Options{Capacity: 10})
-		logs := OpenLogs(out, "info", false)
+		logs := OpenLogs(out, "info", JSON)
 		m := NewMirror(logs, log, three, 1)
 		stop := run(t, m)
 		synctest.Wait()
@@ -142,7 +142,7 @@ func TestMirrorFallsBehindAndSaysSo(t *testing.T) {
 func TestMirrorSamples(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, log := &sink{}, eventlog.New(id(0), eventlog.Options{})
-		logs := OpenLogs(out, "info", false)
+		logs := OpenLogs(out, "info", JSON)
 		stop := run(t, NewMirror(logs, log, three, 10))
 		ref := domain.JobRef{JobID: id(100), JobType: "Embedding"}
 		for n := range 100 {
@@ -166,7 +166,7 @@ func TestMirrorSamples(t *testing.T) {
 // What one delivery costs does not depend on the mirror: it shares nothing with readers but the log. What one line costs:
 func BenchmarkMirror(b *testing.B) {
 	log := eventlog.New(id(0), eventlog.Options{Capacity: mirrorBatch})
-	m := NewMirror(OpenLogs(discard{}, "debug", false), log, three, 1)
+	m := NewMirror(OpenLogs(discard{}, "debug", JSON), log, three, 1)
 	for n := range mirrorBatch {
 		_ = log.Publish(b.Context(), event(n+1, everyType()[n%7].Payload))
 	}

@@ -95,7 +95,7 @@ func (o *Observer) ConnectionClosed(c domain.Connection, reason string) {
 	if code != 0 {
 		e = e.Int("close_code", code)
 	}
-	if cause != "peer" && code == 0 {
+	if cause != reason && code == 0 {
 		e = e.Str("reason", excerpt(reason))
 	}
 	e.Uint64("delivered", c.Delivered).Uint64("lag", c.Lag).Int64("duration_ms", lasted.Milliseconds()).Msg("connection closed")

@@ -20,7 +20,7 @@ import (
 func told(t *testing.T, tell func(o *Observer)) (lines []map[string]any, metrics string) {
 	t.Helper()
 	out := &sink{}
-	logs := OpenLogs(out, "debug", false)
+	logs := OpenLogs(out, "debug", JSON)
 	o := NewObserver(logs.Logger(), NewRegistry("1.2.3"))
 	tell(o)
 	return out.flushed(t, logs), scrape(t, o, Sources{})
@@ -80,7 +80,7 @@ func TestConnections(t *testing.T) {
 		closed(map[string]any{"cause": "peer", "close_code": 3999.0}),
 		closed(map[string]any{"cause": "peer", "close_code": 1001.0}),
 		closed(map[string]any{"cause": "write", "reason": "write: broken pipe"}),
-		closed(map[string]any{"cause": "connection lost", "reason": "connection lost"}),
+		closed(map[string]any{"cause": "connection lost"}),
 		closed(map[string]any{"cause": "other", "reason": "a new reason: with\nlines"}),
 		map[string]any{"level": "debug", "message": "connection refused", "transport": "websocket", "limit": "connections"},
 	)

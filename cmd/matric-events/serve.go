@@ -58,6 +58,12 @@ Watch events:   curl -N http://%[2]s/api/v1/events
 
 // openLogs logs to standard error, for people when that is a terminal.
 func openLogs(s *Settings, w io.Writer) *telemetry.Logs {
-	console := s.LogFormat == "console" || s.LogFormat == "auto" && isTerminal(w)
-	return telemetry.OpenLogs(w, s.LogLevel, console)
+	format := telemetry.JSON
+	switch console := s.LogFormat == "console" || s.LogFormat == "auto" && isTerminal(w); {
+	case console && wantsColor(w):
+		format = telemetry.Colored
+	case console:
+		format = telemetry.Console
+	}
+	return telemetry.OpenLogs(w, s.LogLevel, format)
 }
