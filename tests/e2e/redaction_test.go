@@ -71,12 +71,52 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			}
 			log := s.Stderr()
 			c.leaks(t, "the log", log)
+			if !strings.Contains(flags, "console") {
+				documented(t, log)
+			}
 			for _, sign := range u.signs(flags) {
 				if !strings.Contains(log, sign) {
 					t.Errorf("no %q in the log: the test looks at too little", sign)
 				}
 			}
 		})
+	}
+}
+
+// documented fails the test for each field of a line, and each message, that docs/operations/logs.md does not have.
+func documented(t *testing.T, log string) {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/operations/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{"config.*": true}
+	for line := range strings.Lines(string(doc)) {
+		if columns := strings.Split(line, "|"); len(columns) > 2 {
+			for i, name := range strings.Split(columns[1], "`") {
+				known[name] = known[name] || i%2 == 1
+			}
+		}
+	}
+	for line := range strings.Lines(log) {
+		if strings.HasPrefix(line, "listening on ") {
+			continue
+		}
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Errorf("%v in %s", err, line)
+		}
+		for name := range fields {
+			if strings.HasPrefix(name, "config.") {
+				name = "config.*"
+			}
+			if !known[name] {
+				t.Errorf("field %q is in no table: %s", name, line)
+			}
+		}
+		if !known[fmt.Sprint(fields["message"])] {
+			t.Errorf("message %q is in no table", fields["message"])
+		}
 	}
 }
 
