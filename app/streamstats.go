@@ -19,7 +19,8 @@ type TransportStats struct {
 	Bytes  uint64 // that the kernel took, framing included; of polls, bytes of events
 	Events uint64 // that were handed to the kernel, whole
 
-	// Latency is from an event's occurred_at until a write that it was in returned. Replayed events are not in it.
+	// Latency is from an event's occurred_at until a write that it was in returned. Of the events in one write the oldest
+	// counts. Replays are not in it, nor are polls.
 	Latency LatencyCounts
 
 	Lapped uint64 // times that a client was overtaken by the log

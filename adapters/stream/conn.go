@@ -33,6 +33,7 @@ type conn struct {
 	cursor    atomic.Uint64         // sequence number of the last entry that the client has, is being sent, or does not want
 	delivered atomic.Uint64         // events
 	last      domain.UUID           // the last event delivered
+	replay    domain.Seq            // events up to here are replayed
 	wrote     time.Duration         // when something was sent last
 	filter    atomic.Pointer[scope] // what the client wants
 	own       []byte                // for this client alone, to go out before further events
@@ -74,11 +75,17 @@ type conn struct {
 // scope is a filter in force. It is replaced as a whole.
 type scope struct{ domain.Filter }
 
-var everything scope
+// byType are the scopes that depend on types only, one for all who want the same.
+var byType = func() (all [domain.AllTypes + 1]scope) {
+	for types := range all {
+		all[types].Types = domain.TypeSet(types)
+	}
+	return all
+}()
 
 func newScope(f domain.Filter) *scope {
-	if f.Types == 0 && f.ByTypeOnly() {
-		return &everything // what most want
+	if f.ByTypeOnly() {
+		return &byType[f.Types]
 	}
 	return &scope{f}
 }
@@ -212,8 +219,11 @@ func (c *conn) lost() {
 // resume moves the cursor to behind the event that the client saw last. When that cannot be, the client goes on from where
 // otherwise says, and is to be sent the notice of what happened.
 func (c *conn) resume(lastEventID string, otherwise domain.Seq) (notice []byte) {
+	feed := c.shard.engine.feed
 	id, err := domain.ParseUUID(lastEventID)
-	place := c.shard.engine.feed.Locate(id) // what is no identifier is as unknown as the zero one
+	place := feed.Locate(id) // what is no identifier is as unknown as the zero one
+	c.replay = feed.Head()
+	c.countReplay(place, c.replay)
 	if err == nil && place.Standing == domain.StandingKept {
 		c.advance(place.Seq)
 		c.last = id
@@ -246,12 +256,12 @@ func (c *conn) expire() {
 			c.end(c.reason)
 		}
 	case c.parked && now-c.stalled >= o.WriteTimeout:
-		if left := c.link.queued(); left < 0 || left >= c.queued {
+		left := c.link.queued()
+		if left >= max(c.queued, 0) {
 			c.end("write: the client takes nothing")
 			return
-		} else {
-			c.queued, c.stalled = left, now // it takes something, however slowly
 		}
+		c.queued, c.stalled = left, now // it takes something, however slowly; or somebody else watches it
 	case c.format&websocket == 0:
 		if !c.parked && now-c.wrote >= o.Keepalive {
 			c.send(c.format.chunk([]byte(": keepalive\n\n")))

@@ -48,6 +48,9 @@ func (s *shard) writeEvents(c *conn) {
 	w := s.find(c)
 	if w.missed > 0 {
 		c.advance(c.at() + domain.Seq(w.missed))
+		stats := c.format.of(&s.stats)
+		stats.Lapped++
+		stats.Missed += w.missed
 		c.lapped(w.missed)
 		s.serve(c) // what it is told comes before what follows
 		return
@@ -61,8 +64,7 @@ func (s *shard) writeEvents(c *conn) {
 			s.parkWithin(c, w, n)
 			return
 		}
-		c.delivered.Add(uint64(len(w.marks)))
-		c.last = w.through().id
+		s.counted(c, len(w.marks), &w.marks[0], w.through())
 	}
 	c.advance(w.cursor)
 	if w.cursor < s.head && !c.waiting {
@@ -80,6 +82,9 @@ func (s *shard) write(c *conn, b []byte) (n int, ok bool) {
 		return 0, false
 	}
 	c.wrote = s.now
+	stats := c.format.of(&s.stats)
+	stats.Writes++
+	stats.Bytes += uint64(n)
 	return n, true
 }
 
@@ -91,8 +96,7 @@ func (s *shard) parkWithin(c *conn, w *window, n int) {
 		rest = bytes.Clone(rest)
 	}
 	if c.link.push(c, rest) {
-		c.delivered.Add(uint64(len(w.marks)))
-		c.last = w.through().id
+		s.counted(c, len(w.marks), &w.marks[0], w.through())
 		c.advance(w.cursor)
 		return
 	}
@@ -105,8 +109,7 @@ func (s *shard) parkWithin(c *conn, w *window, n int) {
 	if rest := w.bytes[n:end]; len(rest) > 0 {
 		c.rest = bytes.Clone(rest)
 	}
-	c.delivered.Add(uint64(events))
-	c.last = w.marks[events-1].id
+	s.counted(c, events, &w.marks[0], &w.marks[events-1])
 	c.advance(w.marks[events-1].seq)
 }
 

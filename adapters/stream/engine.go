@@ -24,6 +24,8 @@ type Options struct {
 	Origins      web.Origins   // pages that may open a WebSocket
 	Loops        int           // writer loops; one for every two processors, so that those who publish have their turn
 	Goroutines   bool          // give each connection a goroutine, as where there is no poller
+	// Anomaly is told what should not happen, by kind. Nil is nobody.
+	Anomaly func(kind string, err error)
 	// NewID makes the identifiers of connections. It is required.
 	NewID func() domain.UUID
 }
@@ -38,6 +40,9 @@ func (o Options) withDefaults() Options {
 	fill(&o.IdleTimeout, 90*time.Second)
 	fill(&o.WriteTimeout, 10*time.Second)
 	fill(&o.Keepalive, 15*time.Second)
+	if o.Anomaly == nil {
+		o.Anomaly = func(string, error) {}
+	}
 	if o.Loops <= 0 {
 		o.Loops = max(1, runtime.GOMAXPROCS(0)/2)
 	}
@@ -66,6 +71,7 @@ type Engine struct {
 	epoch     time.Time
 	library   library
 	shards    []*shard
+	edge      edge
 	joined    atomic.Uint64
 
 	mu      sync.Mutex     // guards stopped, so that crew never grows from zero while Run waits for it
@@ -144,7 +150,10 @@ func (e *Engine) adopt(nc net.Conn) link {
 // what the client has sent already.
 func (e *Engine) connect(ctx context.Context, l link, place *app.Place, at domain.Seq, o *opening, hello, sent []byte) *conn {
 	c := e.newConn(l, place, at, o)
-	if n, err := l.tryWrite(hello); err == nil {
+	place.Occupy(c) // before the answer: who has it, is listed
+	if n, err := l.tryWrite(hello); err == nil && n == len(hello) {
+		hello = nil
+	} else {
 		hello = hello[n:]
 	}
 	c.own = hello

@@ -58,52 +58,72 @@ func pushed(c *conn, err error) {
 // directly; anything else, such as TLS, only by that goroutine.
 type netLink struct {
 	net.Conn
-	direct   *directWriter // nil when it cannot be
-	consumed chan struct{} // holds a token when what was read has been taken
+	direct direct // the zero value when there is no socket to be had
+
+	conn    *conn          // set by attach, like all below
+	sent    []byte         // what has been read; the loop's until it is taken
+	taken   sync.WaitGroup // for the reader to wait until it is
+	pending bool           // it is not; the loop's own
 }
 
-func newNetLink(nc net.Conn) *netLink {
-	return &netLink{nc, newDirectWriter(nc), make(chan struct{}, 1)}
-}
+func newNetLink(nc net.Conn) *netLink { return &netLink{Conn: nc, direct: newDirect(nc)} }
 
 func (l *netLink) attach(c *conn) error {
-	c.shard.engine.crew.Go(func() { l.read(c) })
+	l.conn = c
+	c.shard.engine.crew.Go(l.read)
 	return nil
 }
 
 // read brings the loop what the peer sends. Its stack is what an idle connection costs most: keep it shallow.
-func (l *netLink) read(c *conn) {
+func (l *netLink) read() {
+	var err error
+	for err == nil {
+		if l.direct.raw != nil {
+			err = l.direct.read(l.hand)
+		} else {
+			err = l.readBuffered()
+		}
+	}
+	l.conn.shard.post(func() { l.conn.shard.cease(l.conn) })
+}
+
+func (l *netLink) readBuffered() error {
 	buf := make([]byte, 512)
-	for {
-		n, err := l.Read(buf)
-		if n > 0 {
-			taken := c.shard.post(func() {
-				c.shard.take(c, buf[:n])
-				if !c.held || c.ended {
-					l.resume(c)
-				}
-			})
-			if !taken {
-				return
-			}
-			<-l.consumed
-		}
-		if err != nil {
-			c.shard.post(func() { c.shard.cease(c) })
-			return
-		}
+	n, err := l.Read(buf)
+	if n > 0 {
+		l.hand(buf[:n])
+	}
+	return err
+}
+
+// hand waits until the loop has taken what was read.
+func (l *netLink) hand(b []byte) {
+	l.sent = b
+	l.taken.Add(1)
+	if !l.conn.shard.post(l.take) {
+		l.taken.Done()
+	}
+	l.taken.Wait()
+}
+
+func (l *netLink) take() {
+	c := l.conn
+	l.pending = true
+	c.shard.take(c, l.sent)
+	if !c.held || c.ended {
+		l.resume(c)
 	}
 }
 
 func (l *netLink) resume(*conn) {
-	select {
-	case l.consumed <- struct{}{}:
-	default:
+	if l.pending {
+		l.pending = false
+		l.taken.Done()
 	}
 }
 
 func (l *netLink) tryWrite(b []byte) (int, error) {
-	if l.direct == nil {
+	if l.direct.raw == nil {
 		return 0, nil
 	}
 	return l.direct.write(b)
@@ -135,7 +155,7 @@ func (l *netLink) write(b []byte, timeout time.Duration) error {
 func (l *netLink) close() {
 	l.resume(nil) // the reader may be waiting
 	if _, ok := l.Conn.(*tls.Conn); ok {
-		go l.Close() // it says goodbye first, which may block
+		go func() { _ = l.Close() }() // it says goodbye first, which may block
 		return
 	}
 	_ = l.Close()

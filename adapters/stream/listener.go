@@ -10,8 +10,9 @@ import (
 // How long a connection may take to send the head of its first request, and how long accepting rests when descriptors or
 // memory have run out.
 const (
-	headTimeout = 10 * time.Second
-	acceptPause = 20 * time.Millisecond
+	headTimeout  = 10 * time.Second
+	acceptPause  = 20 * time.Millisecond
+	acceptReport = time.Second // between reports that it does
 )
 
 // frontDoor is a listener that looks at the first request of each connection without taking it, serves what is the
@@ -33,10 +34,10 @@ type Paths struct{ WebSocket, Events string }
 
 // Listen returns a listener for an HTTP server. Plain requests for a WebSocket or an event stream never reach that server:
 // they are answered on the bare connection, at a fraction of the cost. Whatever else comes, and every such request that is
-// to be refused, carries credentials, or is unusual, it gets as if nobody had looked. Where there is no poller it gets
+// to be refused, carries credentials, or is unusual, it gets as if nobody had looked. On systems that are no Unix it gets
 // everything.
 func (e *Engine) Listen(l net.Listener, paths Paths) net.Listener {
-	if !canPeek || e.opts.Goroutines {
+	if !canPeek {
 		return l
 	}
 	return &frontDoor{
@@ -73,6 +74,7 @@ func (d *frontDoor) Close() error {
 }
 
 func (d *frontDoor) accept() {
+	var told time.Time
 	for {
 		nc, err := d.Listener.Accept()
 		switch {
@@ -80,6 +82,10 @@ func (d *frontDoor) accept() {
 			_ = d.Close() // whoever closed it
 			return
 		case err != nil: // no descriptors, no memory, or the client has left: the next one may have more luck
+			if time.Since(told) > acceptReport {
+				d.engine.opts.Anomaly("accept", err)
+				told = time.Now()
+			}
 			select {
 			case <-time.After(acceptPause):
 			case <-d.closed:

@@ -40,6 +40,7 @@ type pollResponse struct {
 func (e *Engine) ServePoll(w http.ResponseWriter, r *http.Request) {
 	req, err := parsePoll(r.URL.Query())
 	if err != nil {
+		e.edge.count(func(s *app.StreamStats) { s.Poll.Rejected++ })
 		web.Problem(w, err)
 		return
 	}
@@ -62,7 +63,16 @@ func (e *Engine) ServePoll(w http.ResponseWriter, r *http.Request) {
 		defer place.Leave("answered")
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	web.JSON(w, http.StatusOK, e.poll(ctx, req))
+	answer := e.poll(ctx, req)
+	web.JSON(w, http.StatusOK, answer)
+	e.edge.count(func(s *app.StreamStats) {
+		s.Poll.Accepted++
+		s.Poll.Writes++
+		s.Poll.Events += uint64(len(answer.Events))
+		for _, event := range answer.Events {
+			s.Poll.Bytes += uint64(len(event))
+		}
+	})
 }
 
 func parsePoll(q url.Values) (req pollRequest, err error) {

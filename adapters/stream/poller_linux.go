@@ -109,10 +109,17 @@ func (p *poller) add(fd int, c *conn) error {
 	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: interest, Fd: int32(fd)})
 }
 
+// maxReads is how often a socket is read in a row before the others have their turn.
+const maxReads = 16
+
 // readable reads until the socket is empty; to its end, if there is one.
 func (s *shard) readable(c *conn, toEnd bool) {
 	socket, ok := c.link.(*socket)
-	for ok && !c.ended && !c.held {
+	for n := 0; ok && !c.ended && !c.held; n++ {
+		if n == maxReads {
+			s.tell(c, func() { s.readable(c, toEnd) })
+			return
+		}
 		n, err := socket.read(s.input)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
@@ -164,7 +171,7 @@ func (l *socket) attach(c *conn) error {
 func (l *socket) tryWrite(b []byte) (int, error) {
 	for {
 		n, err := syscall.Write(l.fd, b)
-		switch err { //nolint:errorlint // of a system call, and on the path of every delivery
+		switch err {
 		case nil:
 			return n, nil
 		case syscall.EAGAIN:
@@ -179,7 +186,7 @@ func (l *socket) tryWrite(b []byte) (int, error) {
 func (l *socket) read(b []byte) (int, error) {
 	for {
 		n, err := syscall.Read(l.fd, b)
-		if err != syscall.EINTR { //nolint:errorlint // of a system call
+		if err != syscall.EINTR {
 			return n, err
 		}
 	}

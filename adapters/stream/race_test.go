@@ -71,6 +71,7 @@ func TestAConnectionAfterItsLoopHasStopped(t *testing.T) {
 	r.join("/ws")
 	late := r.open("/ws")
 	late.mustEnd()
+	r.mustClose("server stopped")
 	stopping.Wait()
 }
 
@@ -107,7 +108,6 @@ func TestClosingAResponseEndsAWriteThatStalls(t *testing.T) {
 	if err := l.write([]byte("x"), time.Hour); err == nil {
 		t.Error("a write after the close succeeded")
 	}
-
 }
 
 // The deadline of a write that had to wait does not fall upon later ones.

@@ -75,7 +75,7 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	r.server = httptest.NewUnstartedServer(handler)
 	r.server.Listener = smallBuffers{r.server.Listener}
-	if s.wrap == nil && !s.tls {
+	if s.wrap == nil && !s.tls && !behindServer(t) {
 		r.server.Listener = r.engine.Listen(r.server.Listener, Paths{"/ws", "/events"})
 	}
 	if s.tls {

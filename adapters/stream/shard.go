@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
 )
 
@@ -28,6 +29,7 @@ type shard struct {
 	now    time.Duration // since the engine was made; of the last look at the clock
 	head   domain.Seq    // up to which the last sweep went
 	sweeps uint64
+	stats  app.StreamStats
 
 	entries []domain.Entry
 	scratch run    // of events for one connection alone
@@ -168,8 +170,8 @@ func (s *shard) expire(c *conn) {
 
 // join enters a connection. Events follow what is queued for it. sent is what the client has sent already.
 func (s *shard) join(c *conn, sent []byte) {
-	c.place.Occupy(c)
 	c.joined, c.slot = true, len(s.conns)
+	c.format.of(&s.stats).Accepted++
 	s.conns = append(s.conns, c)
 	s.assign(c)
 	s.wheel.set(c, c.due())

@@ -23,6 +23,7 @@ const (
 func (e *Engine) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	o, err := eventsRequest(r)
 	if err != nil {
+		e.edge.count(func(s *app.StreamStats) { s.SSE.Rejected++ })
 		web.Problem(w, err)
 		return
 	}

@@ -26,6 +26,7 @@ const (
 type mark struct {
 	seq domain.Seq
 	id  domain.UUID
+	at  time.Time // when it occurred
 	end int
 }
 
@@ -57,7 +58,7 @@ type run struct {
 
 func (r *run) add(f format, e *domain.Entry) {
 	r.bytes = f.appendEntry(r.bytes, e)
-	r.marks = append(r.marks, mark{e.Seq, e.ID, len(r.bytes)})
+	r.marks = append(r.marks, mark{e.Seq, e.ID, e.OccurredAt, len(r.bytes)})
 }
 
 // render reads the events after a cursor that a filter selects, for one write.

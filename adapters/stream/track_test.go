@@ -66,7 +66,7 @@ func checkWindow(t *rapid.T, w *window, f format, after domain.Seq, events []dom
 	n := 0
 	for seq := after + 1; seq <= w.cursor; seq++ {
 		e := events[seq-1]
-		entry := domain.Entry{Seq: seq, ID: e.ID, Type: e.Type(), JSON: e.AppendJSON(nil)}
+		entry := domain.Entry{Seq: seq, ID: e.ID, Type: e.Type(), OccurredAt: e.OccurredAt, JSON: e.AppendJSON(nil)}
 		if !filter.Match(&entry) {
 			continue
 		}
@@ -74,7 +74,7 @@ func checkWindow(t *rapid.T, w *window, f format, after domain.Seq, events []dom
 		if want = f.appendEntry(want, &entry); len(want)-size != f.size(&entry) {
 			t.Fatalf("%d bytes for an event whose size is %d", len(want)-size, f.size(&entry))
 		}
-		if n >= len(w.marks) || w.marks[n] != (mark{seq, e.ID, w.base + len(want)}) {
+		if n >= len(w.marks) || w.marks[n] != (mark{seq, e.ID, e.OccurredAt, w.base + len(want)}) {
 			t.Fatalf("mark %d of %+v is not of event %d", n, w.marks, seq)
 		}
 		if got, end := w.cut(len(want)); got != n+1 || end != len(want) {

@@ -21,13 +21,13 @@ const subprotocol = "matric.events.v1"
 
 // ServeWebSocket upgrades the request (RFC 6455 section 4.2) and serves the two-way protocol until the connection ends.
 func (e *Engine) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
-	if err := e.checkHandshake(w, r); err != nil {
-		web.Problem(w, err)
-		return
+	err := e.checkHandshake(w, r)
+	var o opening
+	if err == nil {
+		o, err = socketQuery(r.URL.Query())
 	}
-	q := r.URL.Query()
-	o, err := socketQuery(q)
 	if err != nil {
+		e.edge.count(func(s *app.StreamStats) { s.WebSocket.Rejected++ })
 		web.Problem(w, err)
 		return
 	}

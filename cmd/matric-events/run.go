@@ -137,7 +137,7 @@ func (h *hub) openCore(origins httpapi.Origins) {
 	h.monitor.Count(h.bridge)
 	h.engine = stream.New(h.events, h.registry, h.monitor, stream.Options{
 		Heartbeat: s.Heartbeat, IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout, Keepalive: s.SSEKeepalive,
-		Origins: origins, NewID: newID, Goroutines: s.Poller == "off",
+		Origins: origins, NewID: newID, Goroutines: s.Poller == "off", Anomaly: h.observer.Anomaly,
 	})
 	h.passing = append(h.passing, h.engine.Run, h.monitor.Run)
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package stream
 
 import (
@@ -35,7 +37,7 @@ func (m *meeting) upgrade(origins *web.Origins, query url.Values) (*opening, err
 			return nil
 		},
 	}
-	hs, err := upgrader.Upgrade(&exchange{bytes.NewReader(m.head), m})
+	hs, err := upgrader.Upgrade(&upgraderConn{bytes.NewReader(m.head), m})
 	if err != nil {
 		return nil, err
 	}
@@ -56,13 +58,13 @@ func set(to *string, value []byte) error {
 	return nil
 }
 
-// exchange is the connection that ws.Upgrader sees: the head and no byte more, and an answer that is sent later, if at all.
-type exchange struct {
+// upgraderConn is the connection that ws.Upgrader sees: the head and no byte more, and an answer that is sent later, if at all.
+type upgraderConn struct {
 	*bytes.Reader
 	to *meeting
 }
 
-func (x *exchange) Write(p []byte) (int, error) {
+func (x *upgraderConn) Write(p []byte) (int, error) {
 	x.to.answer = append(x.to.answer, p...)
 	return len(p), nil
 }

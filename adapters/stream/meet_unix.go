@@ -1,3 +1,5 @@
+//go:build unix
+
 package stream
 
 import (
@@ -24,7 +26,6 @@ var errElsewhere = errors.New("stream: for the HTTP server")
 // meeting is a look at a connection's first request, which stays in the socket meanwhile.
 type meeting struct {
 	buf    []byte
-	seen   int    // of buf
 	head   []byte // in buf, once it is complete
 	remote string
 	answer []byte // that is sent if all is well
@@ -32,24 +33,26 @@ type meeting struct {
 
 var meetings = sync.Pool{New: func() any { return &meeting{buf: make([]byte, maxHead)} }}
 
+func (m *meeting) end() {
+	*m = meeting{buf: m.buf, answer: m.answer[:0]}
+	meetings.Put(m)
+}
+
 // meet reports whether it has served the connection, or ended it; if not, nothing has been taken from it.
 func (e *Engine) meet(nc *net.TCPConn, paths Paths) (served bool) {
-	m := meetings.Get().(*meeting)
-	defer func() {
-		*m = meeting{buf: m.buf, answer: m.answer[:0]}
-		meetings.Put(m)
-	}()
 	raw, err := nc.SyscallConn()
 	if err != nil {
 		return false
 	}
-	if err := m.await(nc, raw, paths); err != nil { // it sent nothing in time, or has gone
+	m, err := awaitHead(nc, raw, paths)
+	switch {
+	case err != nil: // it sent nothing in time, or has gone
 		_ = nc.Close()
 		return true
-	}
-	if m.head == nil {
+	case m == nil:
 		return false
 	}
+	defer m.end()
 	m.remote = nc.RemoteAddr().String()
 	target, query := m.target()
 	values, err := url.ParseQuery(query)
@@ -65,41 +68,48 @@ func (e *Engine) meet(nc *net.TCPConn, paths Paths) (served bool) {
 	return false
 }
 
-// await looks at the socket until the head of a request is there, or it cannot be one for the paths.
-func (m *meeting) await(nc *net.TCPConn, raw syscall.RawConn, paths Paths) error {
-	waits, done := false, false
+// awaitHead looks at the socket until the head of a request is there, and returns it; nil when it cannot be one for the paths.
+// While it waits it holds no buffer: what was there is still there at the next look.
+func awaitHead(nc *net.TCPConn, raw syscall.RawConn, paths Paths) (found *meeting, err error) {
+	waits, done, seen := false, false, 0
 	look := func(fd uintptr) bool {
+		m := meetings.Get().(*meeting)
 		n, _, err := syscall.Recvfrom(int(fd), m.buf, syscall.MSG_PEEK)
 		switch {
-		case err == syscall.EAGAIN || err == syscall.EINTR: //nolint:errorlint // of a system call
+		case again(err):
 		case err != nil || n <= 0:
 			done = true // the HTTP server will see the same
 		default:
-			done = m.examine(n, paths)
+			done = m.examine(seen, n, paths)
+			seen = n
+		}
+		if m.head != nil {
+			found = m
+		} else {
+			m.end()
 		}
 		return done || !waits
 	}
 	if err := raw.Read(look); err != nil || done {
-		return err
+		return found, err
 	}
 	waits = true
 	if err := nc.SetReadDeadline(time.Now().Add(headTimeout)); err != nil {
-		return err
+		return nil, err
 	}
 	if err := raw.Read(look); err != nil {
-		return err
+		return nil, err
 	}
-	return nc.SetReadDeadline(time.Time{})
+	return found, nc.SetReadDeadline(time.Time{})
 }
 
-// examine looks at the first n bytes, and reports whether that is enough. Only what is new is searched, so that a head in
-// small pieces costs no more than one in large ones.
-func (m *meeting) examine(n int, paths Paths) (done bool) {
+// examine looks at the first n bytes, and reports whether that is enough. Only what was not seen before is searched, so that
+// a head in small pieces costs no more than one in large ones.
+func (m *meeting) examine(seen, n int, paths Paths) (done bool) {
 	if got := string(m.buf[:min(n, 64)]); !begins(got, "GET "+paths.WebSocket) && !begins(got, "GET "+paths.Events) {
 		return true
 	}
-	from := max(0, m.seen-3)
-	m.seen = n
+	from := max(0, seen-len("\r\n\r\n")+1)
 	if end := bytes.Index(m.buf[from:n], []byte("\r\n\r\n")); end >= 0 {
 		m.head = m.buf[:from+end+4]
 		return true
