@@ -71,6 +71,7 @@ var (
 type reader struct {
 	Sources
 	backlog backlogCache
+	streams streamCounts
 }
 
 // Describe implements prometheus.Collector.
@@ -99,7 +100,7 @@ func (r *reader) Collect(to chan<- prometheus.Metric) {
 	r.collectLog(ch)
 	r.collectConnections(ch)
 	if r.Streams != nil {
-		collectStreams(ch, r.Streams.Stats())
+		collectStreams(ch, r.streams.risen(r.Streams.Stats()))
 	}
 	if r.Mirror != nil {
 		behind, missed := r.Mirror.Lag()

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/matric/matric-events/app"
@@ -14,11 +16,33 @@ var (
 	writes     = describeMetric("matric_stream_writes_total", "System calls that wrote to clients; of polls, answers.", "transport")
 	sentBytes  = describeMetric("matric_stream_bytes_total", "Bytes that were written to clients.", "transport")
 	sentEvents = describeMetric("matric_stream_events_total", "Events that were written to clients.", "transport")
-	latency    = describeMetric("matric_stream_latency_seconds", "From when an event occurred until a write that it was in returned.", "transport")
+	latency    = describeMetric("matric_stream_latency_seconds", "From when an event occurred until a write that it was in returned; of the events in one write the oldest counts.", "transport")
 	lapped     = describeMetric("matric_stream_lapped_total", "Times that a client was overtaken by the log.", "transport")
 	replays    = describeMetric("matric_stream_replays_total", "Requests to resume, by what came of them.", "transport", "result")
 	replaySize = describeMetric("matric_stream_replay_events", "Events between the place of a client that resumed and the newest.", "transport")
 )
+
+// streamCounts are the last counts that were served.
+type streamCounts struct {
+	mu   sync.Mutex // guards last
+	last app.StreamStats
+}
+
+// risen returns the counts, or the last ones if these are less, as they are while a loop is too busy to answer: a counter
+// that falls looks like a new start, and would be taken for as many events again.
+func (c *streamCounts) risen(s app.StreamStats) app.StreamStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if fell(c.last.WebSocket, s.WebSocket) || fell(c.last.SSE, s.SSE) || fell(c.last.Poll, s.Poll) {
+		return c.last
+	}
+	c.last = s
+	return s
+}
+
+func fell(before, now app.TransportStats) bool {
+	return now.Writes < before.Writes || now.Events < before.Events || now.Bytes < before.Bytes || now.Lapped < before.Lapped
+}
 
 func collectStreams(ch samples, s app.StreamStats) {
 	for i, t := range []app.TransportStats{s.WebSocket, s.SSE, s.Poll} {

@@ -147,6 +147,19 @@ func TestBacklogIsNotCountedForEachScrape(t *testing.T) {
 	})
 }
 
+func TestStreamCountsNeverFall(t *testing.T) {
+	var c streamCounts
+	stats := func(events uint64) (s app.StreamStats) {
+		s.SSE.Events = events
+		return s
+	}
+	for _, step := range []struct{ counted, served uint64 }{{5, 5}, {3, 5}, {4, 5}, {6, 6}} {
+		if got := c.risen(stats(step.counted)).SSE.Events; got != step.served {
+			t.Errorf("%d events are served as %d; want %d", step.counted, got, step.served)
+		}
+	}
+}
+
 // The table for operators has every metric, with its type, labels and help, and no other.
 func TestDocumentedMetrics(t *testing.T) {
 	o, s := everything(t)

@@ -112,14 +112,10 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 
 // openMetrics serves what everything counts.
 func (h *hub) openMetrics(services *httpapi.Services, dispatcher *delivery.Dispatcher) {
-	sources := telemetry.Sources{
-		Log: h.events, Bridge: h.bridge, Registry: h.registry, Mirror: h.mirror, Logs: h.logs, Queue: h.monitor,
+	services.Metrics = h.observer.Metrics(telemetry.Sources{
+		Log: h.events, Bridge: h.bridge, Registry: h.registry, Streams: h.engine, Mirror: h.mirror, Logs: h.logs, Queue: h.monitor,
 		Webhooks: dispatcher, Backlog: h.store.Deliveries(),
-	}
-	if streams, ok := any(h.engine).(telemetry.Streams); ok {
-		sources.Streams = streams
-	}
-	services.Metrics = h.observer.Metrics(sources)
+	})
 }
 
 // openCore makes the log, the bridge to it and the engine that reads from it.

@@ -49,7 +49,7 @@ var rules = map[string]rule{
 	"docs":       {deny: "testing"},
 	"cmd": {
 		own:  "domain ports app adapters migrations",
-		ext:  "github.com/alecthomas/kong github.com/google/uuid github.com/rs/zerolog golang.org/x/sync/errgroup",
+		ext:  "github.com/alecthomas/kong github.com/google/uuid github.com/rs/zerolog golang.org/x/sync/errgroup github.com/prometheus/common github.com/prometheus/client_model",
 		deny: "testing",
 	},
 	"tests": {own: "domain ports app adapters migrations docs cmd tests", ext: "*"},
