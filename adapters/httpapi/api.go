@@ -16,6 +16,8 @@ import (
 	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/app/delivery"
+	"github.com/matric/matric-events/app/trace"
+	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/webhook"
 	"github.com/matric/matric-events/ports"
 )
@@ -149,8 +151,20 @@ func (a *api) on(method, path string, f action) {
 		if err != nil {
 			return err
 		}
+		r = traced(r)
 		return f(w, r)
 	}))
+}
+
+// traced returns the request with the trace in its context that it says it is in (W3C Trace Context). What is not valid, or
+// said twice, counts as not said.
+func traced(r *http.Request) *http.Request {
+	if said := r.Header.Values("Traceparent"); len(said) == 1 {
+		if t, ok := domain.ParseTrace(said[0]); ok {
+			return r.WithContext(trace.With(r.Context(), t))
+		}
+	}
+	return r
 }
 
 // get is on for GET, and for HEAD, which net/http answers without the body.

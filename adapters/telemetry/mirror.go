@@ -120,6 +120,9 @@ func (m *Mirror) line(e *domain.Entry, subscribers int) {
 		l.Stringer("note_id", e.Note)
 	}
 	fields(l, event.Payload)
+	if e.Trace != nil {
+		l.Str("trace_id", e.Trace.TraceID())
+	}
 	if m.sample > 1 && lvl < zerolog.WarnLevel {
 		l.Uint64("sample", m.sample)
 	}

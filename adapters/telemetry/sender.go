@@ -68,6 +68,9 @@ func (s *Sender) Send(ctx context.Context, r webhook.Request) webhook.Outcome {
 	e := s.log.WithLevel(level).Stringer("delivery.id", r.Delivery).Stringer("webhook.id", r.Webhook).
 		Stringer("event.type", r.Type).Stringer("event.id", r.Event).Int("attempt", r.Attempt).Stringer("endpoint", r.URL).
 		Str("outcome", outcome(class)).Int64("duration_ms", o.Timings.Total.Milliseconds())
+	if r.Trace != nil {
+		e = e.Str("trace_id", r.Trace.TraceID())
+	}
 	if o.StatusCode != 0 {
 		e = e.Int("status_code", o.StatusCode)
 	}

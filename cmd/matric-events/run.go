@@ -22,6 +22,7 @@ import (
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/app/delivery"
 	"github.com/matric/matric-events/app/eventlog"
+	"github.com/matric/matric-events/app/trace"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/retry"
 	hooks "github.com/matric/matric-events/domain/webhook"
@@ -41,6 +42,7 @@ type hub struct {
 	registry *app.Registry
 	monitor  *app.QueueMonitor
 	bridge   *app.Bridge
+	traces   *trace.Memory
 	engine   *stream.Engine
 	server   *http.Server
 	sender   *webhook.Sender
@@ -129,7 +131,8 @@ func (h *hub) openCore(origins httpapi.Origins) {
 	h.monitor.Listened(func() bool { return h.registry.Len() > 0 })
 	h.mirror = telemetry.NewMirror(h.logs, h.events, h.registry.Len, s.LogSample)
 	h.recording = append(h.recording, h.mirror.Run) // outlives all that publishes
-	h.bridge = app.NewBridge(h.events, newID, h.monitor, app.BridgeOptions{})
+	h.traces = trace.NewMemory()
+	h.bridge = app.NewBridge(h.events, newID, h.monitor, app.BridgeOptions{Traces: h.traces})
 	h.monitor.Count(h.bridge)
 	h.engine = stream.New(h.events, h.registry, h.monitor, stream.Options{
 		Heartbeat: s.Heartbeat, IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout, Keepalive: s.SSEKeepalive,
@@ -206,8 +209,8 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 	notes := h.stores.Notes(h.store.Notes(queue.EnqueueTx))
 	analyst := app.NewAnalyst(notes, h.observer)
 	h.intake = append(h.intake, func(ctx context.Context) error { return queue.Run(ctx, analyst) })
-	services.Notes = app.NewNotes(notes, newID)
-	services.Jobs = app.NewJobs(h.stores.Jobs(queue), notes, newID, h.monitor)
+	services.Notes = app.NewNotes(notes, newID, h.traces)
+	services.Jobs = app.NewJobs(h.stores.Jobs(queue), notes, newID, h.monitor, h.traces)
 	return nil
 }
 

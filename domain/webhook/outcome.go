@@ -28,7 +28,8 @@ type Request struct {
 	URL      URL
 	Headers  Headers
 	Keys     signing.Keys
-	Body     []byte // the event's bytes; never written to
+	Body     []byte        // the event's bytes; never written to
+	Trace    *domain.Trace // in which the event happened; nil when that is not known
 }
 
 // Class says what kept an attempt from succeeding. The zero Class is nothing did, or the status says it all.
