@@ -9,8 +9,8 @@ import (
 	"github.com/matric/matric-events/ports"
 )
 
-// Drain brings committed changes from the outbox to the bridge, in commit order and at least once; the event ID that was
-// stored with a change makes a repetition after a crash recognizable.
+// Drain brings committed changes from the outbox to the bridge, those of one row in the order of their commits, and at
+// least once; the event ID that was stored with a change makes a repetition after a crash recognizable.
 type Drain struct {
 	outbox   ports.Outbox
 	bridge   *Bridge
@@ -24,7 +24,7 @@ func NewDrain(outbox ports.Outbox, bridge *Bridge, observer ports.Observer, cana
 }
 
 const (
-	drainBatch    = 256
+	drainBatch    = 1024
 	drainMaxPause = 5 * time.Second // between tries while the store fails
 )
 
@@ -62,7 +62,11 @@ func (d *Drain) round(ctx context.Context) error {
 	if err := d.publish(ctx, records); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	if err := d.outbox.Remove(ctx, records[len(records)-1].Position); err != nil {
+	positions := make([]int64, len(records))
+	for i, r := range records {
+		positions[i] = r.Position
+	}
+	if err := d.outbox.Remove(ctx, positions...); err != nil {
 		return fmt.Errorf("remove: %w", err)
 	}
 	return nil

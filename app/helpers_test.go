@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -117,13 +118,12 @@ func (o *fakeOutbox) Pending(_ context.Context, limit int) ([]ports.OutboxRecord
 	return append([]ports.OutboxRecord(nil), o.records[:min(limit, len(o.records))]...), nil
 }
 
-func (o *fakeOutbox) Remove(_ context.Context, through int64) error {
+func (o *fakeOutbox) Remove(_ context.Context, positions ...int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.records) > 0 && o.records[0].Position <= through {
-		o.records = o.records[1:]
-		o.removed++
-	}
+	before := len(o.records)
+	o.records = slices.DeleteFunc(o.records, func(r ports.OutboxRecord) bool { return slices.Contains(positions, r.Position) })
+	o.removed += int64(before - len(o.records))
 	return nil
 }
 

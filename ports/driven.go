@@ -2,6 +2,7 @@ package ports
 
 import (
 	"context"
+	"time"
 
 	"github.com/matric/matric-events/domain"
 )
@@ -56,22 +57,47 @@ type JobHandler interface {
 
 // OutboxRecord is a change that is committed and not yet published. Exactly one of its last four members is set.
 type OutboxRecord struct {
-	Position int64 // rises in commit order
+	Position int64 // given when it was written; see Outbox
 	Worker   *domain.WorkerEvent
 	Note     *domain.NoteEvent
 	Canary   domain.UUID
 	Bad      error // what stands there cannot be read; nothing can be done but to report and remove it
 }
 
-// An Outbox holds changes between their commit and their publication, across restarts. One process reads it. Checked by
-// contract.Outbox.
+// An Outbox holds changes between their commit and their publication, across restarts. One process reads it.
+//
+// A record has its position from when it was written, not from when it was committed: where transactions run side by
+// side, a record may appear after others of higher positions were read and removed. So nobody may conclude from a position
+// that all below it were seen. But records of changes of the same row appear in the order of their positions and of the
+// changes: whoever changes a row second waits for the first one's commit, and only then writes a record.
+//
+// Safe for concurrent use. Checked by contract.Outbox.
 type Outbox interface {
-	// Pending returns up to limit records, oldest first, with their event IDs and times.
+	// Pending returns up to limit committed records by rising positions, with their event IDs and times.
 	Pending(ctx context.Context, limit int) ([]OutboxRecord, error)
-	// Remove deletes all records up to and including a position that Pending returned.
-	Remove(ctx context.Context, through int64) error
+	// Remove deletes the records at these positions and no others. Those that are gone already are left out silently.
+	Remove(ctx context.Context, positions ...int64) error
 	// Wait returns nil when a record may have been added since the last call of Pending, without polling, or ctx's error.
 	Wait(ctx context.Context) error
+}
+
+// OutboxStats tell how far publication is behind.
+type OutboxStats struct {
+	Records int
+	Oldest  time.Duration // since the oldest record was written; 0 when there is none
+}
+
+// An OutboxMeter measures an outbox. Cheap enough to be called every few seconds. Checked by contract.Outbox.
+type OutboxMeter interface {
+	Stats(ctx context.Context) (OutboxStats, error)
+}
+
+// An OutboxKeeper makes room in an outbox that is read too slowly. Checked by contract.Outbox.
+type OutboxKeeper interface {
+	OutboxMeter
+	// Supersede deletes the records that domain.Superseded names, and no others, and returns how many. Its cost grows with the
+	// outbox. Reading may go on meanwhile.
+	Supersede(ctx context.Context) (int, error)
 }
 
 // A Probe lets a health check see that what is written comes out of the outbox again.

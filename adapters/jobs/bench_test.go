@@ -11,7 +11,13 @@ import (
 
 // BenchmarkJob measures a job's way from Enqueue to its handler, and to its completion in the outbox.
 func BenchmarkJob(b *testing.B) {
-	db, q := openTest(b)
+	for _, kind := range kinds {
+		b.Run(kind.name, func(b *testing.B) { benchmarkJob(b, kind.create(b)) })
+	}
+}
+
+func benchmarkJob(b *testing.B, url string) {
+	db, q := openTest(b, url)
 	began := make(chan time.Time, 1)
 	run(b, q, contract.JobFunc(func(context.Context, domain.Job, func(int, string) error) (*domain.Analysis, error) {
 		began <- time.Now()

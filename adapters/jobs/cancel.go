@@ -61,7 +61,12 @@ func (q *Queue) cancel(ctx context.Context, id domain.UUID) (domain.Job, error) 
 	if err != nil {
 		return domain.Job{}, err
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do, and otherwise the first error counts
+	defer tx.Rollback()   //nolint:errcheck // after a commit it has nothing to do, and otherwise the first error counts
+	if q.sql.lock != "" { // so that the job does not end between the look at it and the cancel
+		if _, err := tx.ExecContext(ctx, q.sql.lock, row.ID); err != nil {
+			return domain.Job{}, err
+		}
+	}
 	if row, err = q.writer.JobGetTx(ctx, tx, row.ID); err != nil {
 		return domain.Job{}, err
 	}

@@ -57,6 +57,8 @@ func (c countingConn) QueryContext(ctx context.Context, query string, args []dri
 // noNotes is a store that has an outbox only.
 type noNotes struct{}
 
+func (noNotes) Dialect() string { return "sqlite" }
+
 func (noNotes) ApplyAnalysis(context.Context, *sql.Tx, domain.Analysis) (*domain.Note, error) {
 	return nil, errors.New("there are no notes")
 }
@@ -191,4 +193,68 @@ func TestHandlerThatDoesNotReturn(t *testing.T) {
 		close(release)
 		synctest.Wait()
 	})
+}
+
+// A job that was taken up without River's knowing of it, as when the answer of the database is lost, is not left so.
+func TestJobThatRunsNowhere(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		q, _ := openBare(t, dir)
+		ctx, cancel := context.WithCancel(t.Context())
+		began := make(chan domain.UUID, 9)
+		release := make(chan struct{})
+		done := make(chan error)
+		go func() {
+			done <- q.Run(ctx, contextHandler(func(_ context.Context, job domain.Job) error {
+				began <- job.ID
+				if job.ID == (domain.UUID{1}) {
+					<-release // which is no reason to take it for lost
+				}
+				return nil
+			}))
+		}()
+		slow, lost := domain.UUID{1}, domain.UUID{2}
+		if _, err := q.Enqueue(t.Context(), domain.JobSpec{ID: slow, Type: "Any"}); err != nil {
+			t.Fatal(err)
+		}
+		if id := <-began; id != slow {
+			t.Fatalf("%s runs", id)
+		}
+		tx, err := q.write.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.EnqueueTx(t.Context(), tx, domain.JobSpec{ID: lost, Type: "Any"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.ExecContext(t.Context(), `UPDATE river_job SET state = 'running', attempt = 1, attempted_at = datetime('now', 'subsec')
+			WHERE state = 'available'`); err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now()
+		if id := <-began; id != lost || time.Since(at) > 3*reapPeriod {
+			t.Errorf("%s began after %s; want the lost one", id, time.Since(at))
+		}
+		time.Sleep(10 * reapPeriod)
+		close(release)
+		time.Sleep(reapPeriod)
+		for id, attempts := range map[domain.UUID]int{slow: 1, lost: 2} {
+			if job, err := q.Job(t.Context(), id); err != nil || job.State != domain.JobStateCompleted || job.Attempt != attempts {
+				t.Errorf("job %s is %+v, %v; want it completed in attempt %d", id, job, err, attempts)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type contextHandler func(ctx context.Context, job domain.Job) error
+
+func (f contextHandler) Run(ctx context.Context, job domain.Job, _ func(int, string) error) (*domain.Analysis, error) {
+	return nil, f(ctx, job)
 }

@@ -23,5 +23,8 @@
 // long, and its internals would have to be replaced to prevent it: a result that we wrote ourselves, as completion does,
 // would be followed by River's own, which could by then hit the job's next attempt. A completed job has no next attempt.
 //
-// One process serves a database. What is particular to SQLite is in sqlite.go.
+// One process serves a database. So what it needs to be told of is told within the process, on both kinds of databases:
+// River's clients get their notifications from a switchboard, and never poll for what this process did. On PostgreSQL,
+// where other programs may insert jobs, a notification on the store's channel leads to Queue.Wake by way of
+// sqlstore.DB.OnCommit. What is particular to a kind of database is its dialect, in sqlite.go and postgres.go.
 package jobs

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -16,17 +17,56 @@ import (
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
 	"github.com/matric/matric-events/tests/contract"
+	"github.com/matric/matric-events/tests/pgtest"
 )
 
 func TestContract(t *testing.T) {
-	contract.Jobs(t, func(t *testing.T) contract.JobsFixture {
-		db := openStore(t, filepath.Join(t.TempDir(), "test.db"))
-		q := openQueue(t, db, db)
-		return contract.JobsFixture{
-			Queue: q, Counter: q, Outbox: db.Outbox(), Notes: wakingNotes{db.Notes(q.EnqueueTx), q},
-			Run: func(t *testing.T, h ports.JobHandler) func() { return run(t, q, h) },
-		}
-	})
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			contract.Jobs(t, func(t *testing.T) contract.JobsFixture {
+				db, q := openTest(t, kind.create(t))
+				return contract.JobsFixture{
+					Queue: q, Counter: q, Outbox: db.Outbox(), Notes: wakingNotes{db.Notes(q.EnqueueTx), q},
+					Run: func(t *testing.T, h ports.JobHandler) func() { return run(t, q, h) },
+				}
+			})
+		})
+	}
+}
+
+// kinds are the kinds of databases: each has a function that creates one and returns its URL.
+var kinds = []struct {
+	name   string
+	create func(t testing.TB) (url string)
+}{
+	{"sqlite", func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") }},
+	{"postgres", func(t testing.TB) string { return pgtest.Database(t) }},
+}
+
+// onEvery runs a test on a new database of each kind.
+func onEvery(t *testing.T, test func(t *testing.T, url string)) {
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) { test(t, kind.create(t)) })
+	}
+}
+
+// keyEnv names the key file of all databases, also to the process that TestKilled starts.
+const keyEnv = "MATRIC_TEST_KEY"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(keyEnv) != "" {
+		os.Exit(m.Run())
+	}
+	dir, err := os.MkdirTemp("", "jobs")
+	if err == nil {
+		err = os.Setenv(keyEnv, filepath.Join(dir, "key"))
+	}
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 type store interface{ ports.Notes }
@@ -44,9 +84,9 @@ func (n wakingNotes) Write(ctx context.Context, id domain.UUID, change func(*dom
 
 func newID() domain.UUID { return domain.UUID(uuid.Must(uuid.NewV7())) }
 
-func openStore(t testing.TB, path string) *sqlstore.DB {
+func openStore(t testing.TB, url string) *sqlstore.DB {
 	t.Helper()
-	db, err := sqlstore.Open(t.Context(), "sqlite:"+path, nil)
+	db, err := sqlstore.Open(t.Context(), url, &sqlstore.Options{SecretKeyFile: os.Getenv(keyEnv)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +98,21 @@ func openStore(t testing.TB, path string) *sqlstore.DB {
 	if _, err := db.MigrateUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done, listens := make(chan error, 1), make(chan struct{})
+	if db.Dialect() == "postgres" {
+		db.OnCommit("any table", sync.OnceFunc(func() { close(listens) })) // called when it begins to listen
+	} else {
+		close(listens)
+	}
+	go func() { done <- db.Listen(ctx) }()
+	<-listens
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Listen = %v", err)
+		}
+	})
 	return db
 }
 
@@ -86,7 +141,8 @@ func run(t testing.TB, q *jobs.Queue, h ports.JobHandler) (stop func()) {
 		if err := <-done; err != nil {
 			t.Errorf("Run = %v", err)
 		}
-		if err := goleak.Find(before); err != nil {
+		pools := goleak.IgnoreTopFunction("database/sql.(*DB).connectionCleaner") // begins with a pool's first idle connection
+		if err := goleak.Find(before, pools); err != nil {
 			t.Error(err)
 		}
 	})

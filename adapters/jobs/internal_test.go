@@ -17,11 +17,11 @@ import (
 func TestPlans(t *testing.T) {
 	q, _ := openBare(t, t.TempDir())
 	for _, c := range []struct{ why, query, want string }{
-		{"one job by its ID", `SELECT * FROM river_job WHERE (` + exprJobID + ` = 'x') ORDER BY id LIMIT 1`, "SEARCH river_job USING INDEX matric_job_id (<expr>=?)"},
-		{"a note's jobs", `SELECT * FROM river_job WHERE (` + exprNoteID + ` = 'x') ORDER BY id DESC LIMIT 9`, "SEARCH river_job USING INDEX matric_job_note (<expr>=?)"},
-		{"a page of a note's jobs", `SELECT * FROM river_job WHERE (id < 7) AND (` + exprNoteID + ` = 'x') ORDER BY id DESC LIMIT 9`, "SEARCH river_job USING INDEX matric_job_note (<expr>=? AND id<?)"},
+		{"one job by its ID", `SELECT * FROM river_job WHERE (` + sqliteJobID + ` = 'x') ORDER BY id LIMIT 1`, "SEARCH river_job USING INDEX matric_job_id (<expr>=?)"},
+		{"a note's jobs", `SELECT * FROM river_job WHERE (` + sqliteNoteID + ` = 'x') ORDER BY id DESC LIMIT 9`, "SEARCH river_job USING INDEX matric_job_note (<expr>=?)"},
+		{"a page of a note's jobs", `SELECT * FROM river_job WHERE (id < 7) AND (` + sqliteNoteID + ` = 'x') ORDER BY id DESC LIMIT 9`, "SEARCH river_job USING INDEX matric_job_note (<expr>=? AND id<?)"},
 		{"the newest jobs", `SELECT * FROM river_job WHERE (id < 7) ORDER BY id DESC LIMIT 9`, "SEARCH river_job USING INTEGER PRIMARY KEY (rowid<?)"},
-		{"the count", countJobs, "SEARCH river_job USING COVERING INDEX river_job_prioritized_fetching_index (state=?)"},
+		{"the count", sqliteDialect.countJobs, "SEARCH river_job USING COVERING INDEX river_job_prioritized_fetching_index (state=?)"},
 	} {
 		var n int
 		var step string

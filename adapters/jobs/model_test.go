@@ -22,47 +22,49 @@ var life = regexp.MustCompile(`^Q(SP*R)*(SP*[CF]|F)$`)
 // Whatever handlers do, whenever jobs are canceled and however often the queue is stopped, every job's events tell one
 // story, and its state is how that ends.
 func TestAnyStory(t *testing.T) {
-	db, q := openTest(t)
-	const n = 100
-	for i := range byte(n) {
-		enqueue(t, q, spec(i))
-	}
-	var canceled sync.Map
-	for range 4 {
-		stop := run(t, q, contract.JobFunc(moody))
-		var callers sync.WaitGroup
-		for range 2 {
-			callers.Go(func() {
-				for range 8 {
-					i := byte(rand.IntN(n))
-					if job, err := q.Cancel(t.Context(), jobID(i)); err == nil {
-						canceled.Store(i, job)
-					} else if !errors.Is(err, domain.ErrConflict) {
-						t.Error(err)
+	onEvery(t, func(t *testing.T, url string) {
+		db, q := openTest(t, url)
+		const n = 100
+		for i := range byte(n) {
+			enqueue(t, q, spec(i))
+		}
+		var canceled sync.Map
+		for range 4 {
+			stop := run(t, q, contract.JobFunc(moody))
+			var callers sync.WaitGroup
+			for range 2 {
+				callers.Go(func() {
+					for range 8 {
+						i := byte(rand.IntN(n))
+						if job, err := q.Cancel(t.Context(), jobID(i)); err == nil {
+							canceled.Store(i, job)
+						} else if !errors.Is(err, domain.ErrConflict) {
+							t.Error(err)
+						}
 					}
-				}
-			})
+				})
+			}
+			callers.Wait()
+			stop()
 		}
-		callers.Wait()
+		stop := run(t, q, contract.JobFunc(moody))
+		finish(t, q, db)
 		stop()
-	}
-	stop := run(t, q, contract.JobFunc(moody))
-	finish(t, q, db)
-	stop()
-	for i := range byte(n) {
-		job, told := get(t, q, i), events(t, db, i)
-		letters := abbreviate(told)
-		if !life.MatchString(letters) {
-			t.Errorf("job %d: %q", i, told)
+		for i := range byte(n) {
+			job, told := get(t, q, i), events(t, db, i)
+			letters := abbreviate(told)
+			if !life.MatchString(letters) {
+				t.Errorf("job %d: %q", i, told)
+			}
+			end := map[domain.JobState]string{domain.JobStateCompleted: "C", domain.JobStateFailed: "F", domain.JobStateCanceled: "F"}[job.State]
+			if end == "" || !strings.HasSuffix(letters, end) {
+				t.Errorf("job %d is %s after %q", i, job.State, told)
+			}
+			if _, ok := canceled.Load(i); ok && job.State == domain.JobStateCompleted {
+				t.Errorf("job %d was canceled and then completed: %q", i, told)
+			}
 		}
-		end := map[domain.JobState]string{domain.JobStateCompleted: "C", domain.JobStateFailed: "F", domain.JobStateCanceled: "F"}[job.State]
-		if end == "" || !strings.HasSuffix(letters, end) {
-			t.Errorf("job %d is %s after %q", i, job.State, told)
-		}
-		if _, ok := canceled.Load(i); ok && job.State == domain.JobStateCompleted {
-			t.Errorf("job %d was canceled and then completed: %q", i, told)
-		}
-	}
+	})
 }
 
 // moody is a handler that may do anything.

@@ -49,6 +49,8 @@ func (o *Options) withDefaults() Options {
 
 // Store is what the queue needs of the note store, within transactions of the writer.
 type Store interface {
+	// Dialect is sqlite or postgres: the kind of database that the queue is in.
+	Dialect() string
 	// ApplyAnalysis stores the result of a job and returns the note if clients are to be told that it changed.
 	ApplyAnalysis(ctx context.Context, tx *sql.Tx, a domain.Analysis) (changed *domain.Note, err error)
 	// AppendOutbox adds a record of a kind of the outbox.
@@ -68,10 +70,12 @@ type Queue struct {
 	newID       func() domain.UUID
 	o           Options
 	board       *switchboard
+	sql         dialect
 	driver      *localDriver
 	writer      *river.Client[*sql.Tx] // does not run jobs
 	reader      *river.Client[*sql.Tx] // uses the pool of the readers
 	results     broadcast              // the state of a job that ran has changed
+	attempts    attempts               // those that this process knows of
 	running     atomic.Bool            // Run is being called
 }
 
@@ -80,18 +84,22 @@ var (
 	_ ports.JobCounter = (*Queue)(nil)
 )
 
-// Open prepares the database, which has an outbox, and returns the queue on it. write is the pool of the one writer, read
-// that of the readers; both remain the caller's. Jobs that a process left running when it died are interrupted by this,
+// Open prepares the database, which has an outbox, and returns the queue on it. write is the pool of the writers, read that
+// of the readers; both remain the caller's. Jobs that a process left running when it died are interrupted by this,
 // so a database must not be opened while another queue runs on it. newID makes UUIDv7 identifiers.
 func Open(ctx context.Context, write, read *sql.DB, store Store, newID func() domain.UUID, o *Options) (*Queue, error) {
 	q := &Queue{write: write, read: read, store: store, newID: newID, o: o.withDefaults(), board: newSwitchboard()}
-	q.driver = newDriver(write, q.board)
-	err := prepare(ctx, write, q.o.Logger)
+	var err error
+	if q.sql, err = dialectOf(store.Dialect()); err != nil {
+		return nil, fmt.Errorf("jobs: open: %w", err)
+	}
+	q.driver = q.sql.local(write, q.board)
+	err = q.prepare(ctx)
 	if err == nil {
 		q.writer, err = river.NewClient(q.driver, &river.Config{Logger: q.o.Logger})
 	}
 	if err == nil {
-		q.reader, err = river.NewClient(newDriver(read, q.board), &river.Config{Logger: q.o.Logger})
+		q.reader, err = river.NewClient(q.sql.local(read, q.board), &river.Config{Logger: q.o.Logger})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("jobs: open: %w", err)

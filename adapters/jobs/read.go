@@ -12,14 +12,23 @@ import (
 	"github.com/matric/matric-events/domain"
 )
 
-// stateConditions select the rows of river_job whose stateOf is the key.
-var stateConditions = map[domain.JobState]string{
-	domain.JobStateQueued:    `state IN ('available', 'pending', 'scheduled') AND NOT (` + exprFailed + `)`,
-	domain.JobStateRetrying:  `(state = 'retryable' OR state IN ('available', 'pending', 'scheduled') AND ` + exprFailed + `)`,
-	domain.JobStateRunning:   `state = 'running'`,
-	domain.JobStateCompleted: `state = 'completed'`,
-	domain.JobStateFailed:    `state = 'discarded'`,
-	domain.JobStateCanceled:  `state = 'cancelled'`,
+// inState returns the condition on rows of river_job whose stateOf is this; false when there is no such state.
+func (d *dialect) inState(s domain.JobState) (condition string, ok bool) {
+	switch s {
+	case domain.JobStateQueued:
+		return `state IN ('available', 'pending', 'scheduled') AND NOT (` + d.failed + `)`, true
+	case domain.JobStateRetrying:
+		return `(state = 'retryable' OR state IN ('available', 'pending', 'scheduled') AND ` + d.failed + `)`, true
+	case domain.JobStateRunning:
+		return `state = 'running'`, true
+	case domain.JobStateCompleted:
+		return `state = 'completed'`, true
+	case domain.JobStateFailed:
+		return `state = 'discarded'`, true
+	case domain.JobStateCanceled:
+		return `state = 'cancelled'`, true
+	}
+	return "", false
 }
 
 func stateOf(row *rivertype.JobRow) domain.JobState {
@@ -98,7 +107,7 @@ func (q *Queue) Job(ctx context.Context, id domain.UUID) (domain.Job, error) {
 }
 
 func (q *Queue) row(ctx context.Context, id domain.UUID) (*rivertype.JobRow, error) {
-	found, err := q.reader.JobList(ctx, selectAny().First(1).Where(exprJobID+` = @job`, river.NamedArgs{"job": id.String()}))
+	found, err := q.reader.JobList(ctx, selectAny().First(1).Where(q.sql.jobID+` = @job`, river.NamedArgs{"job": id.String()}))
 	if err != nil {
 		return nil, err
 	}
@@ -137,13 +146,13 @@ func (q *Queue) list(ctx context.Context, query domain.JobQuery) ([]domain.Job, 
 	}
 	params = params.First(min(query.Limit, maxList))
 	if !query.NoteID.IsZero() {
-		params = params.Where(exprNoteID+` = @note`, river.NamedArgs{"note": query.NoteID.String()})
+		params = params.Where(q.sql.noteID+` = @note`, river.NamedArgs{"note": query.NoteID.String()})
 	}
 	if query.Type != "" {
-		params = params.Where(exprType+` = @type`, river.NamedArgs{"type": string(query.Type)})
+		params = params.Where(q.sql.jobType+` = @type`, river.NamedArgs{"type": string(query.Type)})
 	}
 	if query.State != "" {
-		condition, ok := stateConditions[query.State]
+		condition, ok := q.sql.inState(query.State)
 		if !ok {
 			return nil, domain.Invalid("state", "there is no such state")
 		}
@@ -165,7 +174,7 @@ func (q *Queue) list(ctx context.Context, query domain.JobQuery) ([]domain.Job, 
 // CountJobs implements ports.JobCounter.
 func (q *Queue) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
 	var counts domain.QueueStatus
-	if err := q.read.QueryRowContext(ctx, countJobs).Scan(&counts.Running, &counts.Pending); err != nil {
+	if err := q.read.QueryRowContext(ctx, q.sql.countJobs).Scan(&counts.Running, &counts.Pending); err != nil {
 		return counts, fmt.Errorf("jobs: count: %w", err)
 	}
 	return counts, nil

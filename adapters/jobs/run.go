@@ -43,9 +43,15 @@ func (q *Queue) Run(ctx context.Context, handler ports.JobHandler) error {
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("jobs: run: start River: %w", err)
 	}
+	look := time.NewTicker(reapPeriod)
+	defer look.Stop()
+	var suspects map[attempt]bool
 	for {
 		select {
+		case <-look.C:
+			suspects = q.reap(ctx, suspects)
 		case r := <-results:
+			q.attempts.settle(attempt{r.Job.ID, r.Job.Attempt})
 			q.results.ring()
 			q.wakeFor(r.Job)
 		case <-ctx.Done():
@@ -68,7 +74,7 @@ func (q *Queue) newRunner(handler ports.JobHandler) (*river.Client[*sql.Tx], err
 		JobTimeout:                  q.o.JobTimeout,
 		Logger:                      q.o.Logger,
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.o.Workers}},
-		ReindexerIndexNames:         []string{}, // SQLite's do not bloat
+		ReindexerIndexNames:         q.sql.reindex,
 		RescueStuckJobsAfter:        never,
 		RetryPolicy:                 retryPolicy{q.o.RetryInitial, q.o.RetryMax},
 		SoftStopTimeout:             q.o.StopGrace,

@@ -1,102 +1,52 @@
 package jobs
 
 import (
-	"context"
 	"database/sql"
-	"fmt"
-	"log/slog"
 
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 )
 
-// localDriver is River's driver with notifications that stay within the process. River's own listener for SQLite polls a table
-// every 50 ms, and every insert writes to it.
-type localDriver struct {
-	*riversqlite.Driver
-	board *switchboard
+// sqliteDialect is that of SQLite.
+var sqliteDialect = dialect{
+	driver: func(pool *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(pool) },
+	jobID:  sqliteJobID, jobType: `json_extract(args, '$.job_type')`, noteID: sqliteNoteID,
+	failed:  `coalesce(json_array_length(errors), 0) > 0`,
+	objects: sqliteObjects, interrupt: sqliteInterrupt,
+
+	// Nothing is read but the index by which River fetches, and of that only the part of unfinished jobs.
+	countJobs: `SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state <> 'running')
+		FROM river_job WHERE state IN ('available', 'pending', 'scheduled', 'retryable', 'running')`,
+	canceledAttempt: `SELECT metadata ->> '$.cancel_attempted_at' IS NOT NULL FROM river_job
+		WHERE id = ? AND attempt = ? AND state = 'running'`,
+	running:       `SELECT id, attempt FROM river_job WHERE state = 'running'`,
+	storeProgress: `UPDATE river_job SET metadata = jsonb_set(metadata, '$.progress', json(?)) WHERE id = ?`,
+
+	reindex: []string{}, // its indexes do not bloat
 }
-
-var _ riverdriver.Driver[*sql.Tx] = (*localDriver)(nil)
-
-func newDriver(pool *sql.DB, board *switchboard) *localDriver {
-	return &localDriver{riversqlite.New(pool), board}
-}
-
-// GetListener implements riverdriver.Driver.
-func (d *localDriver) GetListener(p *riverdriver.GetListenenerParams) riverdriver.Listener {
-	return d.board.listener(p.Schema)
-}
-
-// SupportsListener implements riverdriver.Driver.
-func (d *localDriver) SupportsListener() bool { return true }
-
-// SupportsListenNotify implements riverdriver.Driver. Without it an insert writes no notification of its own.
-func (d *localDriver) SupportsListenNotify() bool { return false }
-
-// prepare brings the database to River's current schema, puts our own objects on River's tables and ends what a process
-// that died left running.
-func prepare(ctx context.Context, pool *sql.DB, logger *slog.Logger) error {
-	m, err := rivermigrate.New(riversqlite.New(pool), &rivermigrate.Config{Logger: logger})
-	if err != nil {
-		return err
-	}
-	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return fmt.Errorf("migrate River: %w", err)
-	}
-	tx, err := pool.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do, and otherwise the first error counts
-	if _, err := tx.ExecContext(ctx, objects); err != nil {
-		return fmt.Errorf("create triggers: %w", err)
-	}
-	if _, err := tx.ExecContext(ctx, takeOver); err != nil {
-		return fmt.Errorf("take over running jobs: %w", err)
-	}
-	return tx.Commit()
-}
-
-// Expressions on a row of river_job.
-const (
-	exprJobID  = `json_extract(args, '$.job_id')`
-	exprType   = `json_extract(args, '$.job_type')`
-	exprNoteID = `json_extract(args, '$.note_id')`
-	exprFailed = `coalesce(json_array_length(errors), 0) > 0` // an attempt has failed
-)
 
 const (
-	// countJobs reads nothing but the index by which River fetches, and of that only the part of unfinished jobs.
-	countJobs = `SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state <> 'running')
-		FROM river_job WHERE state IN ('available', 'pending', 'scheduled', 'retryable', 'running')`
-
-	// canceledAttempt returns no row when the attempt is over.
-	canceledAttempt = `SELECT metadata ->> '$.cancel_attempted_at' IS NOT NULL FROM river_job
-		WHERE id = ? AND attempt = ? AND state = 'running'`
-
-	storeProgress = `UPDATE river_job SET metadata = jsonb_set(metadata, '$.progress', json(?)) WHERE id = ?`
+	sqliteJobID  = `json_extract(args, '$.job_id')`
+	sqliteNoteID = `json_extract(args, '$.note_id')`
 )
 
-// uuid7 makes an identifier by RFC 9562, section 5.7. Each randomblob is another one, so it does not matter should the
+// sqliteUUID7 makes an identifier by RFC 9562, section 5.7. Each randomblob is another one, so it does not matter should the
 // planner evaluate r more than once.
-const uuid7 = `(SELECT substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-7' || substr(r, 1, 3) || '-' ||
+const sqliteUUID7 = `(SELECT substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-7' || substr(r, 1, 3) || '-' ||
 		substr('89ab', 1 + (random() & 3), 1) || substr(r, 4, 3) || '-' || substr(r, 7, 12)
 	FROM (SELECT printf('%012x', CAST(unixepoch('subsec') * 1000 AS INTEGER)) AS h, lower(hex(randomblob(9))) AS r))`
 
-// objects is what we put on River's tables. It is made anew at every start: River's migrations may rebuild the tables,
-// which drops it. json_patch leaves out the members that are null.
-const objects = `
+// sqliteObjects is made anew at every start: River's migrations may rebuild the tables, which drops it. json_patch leaves out the members that are null.
+const sqliteObjects = `
 DROP TRIGGER IF EXISTS matric_job_insert;
 DROP TRIGGER IF EXISTS matric_job_update;
-CREATE UNIQUE INDEX IF NOT EXISTS matric_job_id ON river_job (` + exprJobID + `);
-CREATE INDEX IF NOT EXISTS matric_job_note ON river_job (` + exprNoteID + `, id) WHERE ` + exprNoteID + ` IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS matric_job_id ON river_job (` + sqliteJobID + `);
+CREATE INDEX IF NOT EXISTS matric_job_note ON river_job (` + sqliteNoteID + `, id) WHERE ` + sqliteNoteID + ` IS NOT NULL;
 
 CREATE TRIGGER matric_job_insert AFTER INSERT ON river_job BEGIN
 	INSERT INTO outbox (kind, body) VALUES ('worker', json_patch('{}', json_object(
 		'type', 'JobQueued',
-		'event_id', ` + uuid7 + `,
+		'event_id', ` + sqliteUUID7 + `,
 		'occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
 		'job_id', NEW.args ->> '$.job_id',
 		'job_type', NEW.args ->> '$.job_type',
@@ -111,7 +61,7 @@ WHEN NEW.state <> OLD.state AND (OLD.state = 'running' OR NEW.state IN ('running
 BEGIN
 	INSERT INTO outbox (kind, body) VALUES ('worker', json_patch('{}', json_object(
 		'type', CASE NEW.state WHEN 'running' THEN 'JobStarted' WHEN 'completed' THEN 'JobCompleted' ELSE 'JobFailed' END,
-		'event_id', ` + uuid7 + `,
+		'event_id', ` + sqliteUUID7 + `,
 		'occurred_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
 		'job_id', NEW.args ->> '$.job_id',
 		'job_type', NEW.args ->> '$.job_type',
@@ -130,16 +80,14 @@ BEGIN
 			ELSE json('true') END)));
 END;`
 
-// takeOver ends the attempts of a process that died, and its leadership, which would otherwise last until it expires. The
-// times are in the form in which River compares them.
-const takeOver = `
-DELETE FROM river_leader;
+// The times of sqliteInterrupt are in the form in which River compares them.
+const sqliteInterrupt = `
 UPDATE river_job SET state = 'cancelled', finalized_at = datetime('now', 'subsec')
-WHERE state = 'running' AND metadata ->> '$.cancel_attempted_at' IS NOT NULL;
+WHERE state = 'running' AND @which AND metadata ->> '$.cancel_attempted_at' IS NOT NULL;
 UPDATE river_job SET
 	state = CASE WHEN attempt < max_attempts THEN 'available' ELSE 'discarded' END,
 	finalized_at = CASE WHEN attempt < max_attempts THEN NULL ELSE datetime('now', 'subsec') END,
 	scheduled_at = datetime('now', 'subsec'),
 	errors = jsonb_insert(coalesce(errors, jsonb('[]')), '$[#]', json_object(
 		'at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'attempt', attempt, 'error', '` + textInterrupted + `', 'trace', ''))
-WHERE state = 'running';`
+WHERE state = 'running' AND @which;`

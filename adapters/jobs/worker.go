@@ -28,6 +28,7 @@ const (
 var (
 	errPanic  = errors.New("the job's worker panicked")
 	errStored = errors.New("the job's result could not be stored")
+	errReport = errors.New("the job's progress could not be stored")
 )
 
 // worker does one attempt after the other for River.
@@ -39,6 +40,7 @@ type worker struct {
 
 // Work implements river.Worker. Its error is one of those that mean something to River, or nothing but a text.
 func (w *worker) Work(ctx context.Context, row *river.Job[jobArgs]) error {
+	defer w.queue.attempts.begin(attempt{row.ID, row.Attempt})()
 	job, err := jobOf(row.JobRow)
 	if err != nil {
 		return err
@@ -70,10 +72,12 @@ func (w *worker) handle(ctx context.Context, row *river.Job[jobArgs], job domain
 		}
 	}()
 	return w.handler.Run(ctx, job, func(percent int, message string) error {
-		if err := w.queue.report(ctx, row, percent, publicText(message)); err != nil {
-			return fmt.Errorf("jobs: report progress of %s: %w", job.ID, err)
+		err := w.queue.report(ctx, row, percent, publicText(message))
+		if err == nil || errors.Is(err, domain.ErrInvalid) || errors.Is(err, rivertype.ErrJobCancelledRemotely) {
+			return err
 		}
-		return nil
+		w.queue.o.Logger.WarnContext(ctx, errReport.Error(), slog.String("job_id", job.ID.String()), slog.Any("error", err))
+		return errReport // what the database says is not for clients
 	})
 }
 
@@ -122,7 +126,7 @@ func (q *Queue) report(ctx context.Context, row *river.Job[jobArgs], percent int
 		return err
 	}
 	return q.during(ctx, row, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, storeProgress, string(stored), row.ID); err != nil {
+		if _, err := tx.ExecContext(ctx, q.sql.storeProgress, string(stored), row.ID); err != nil {
 			return err
 		}
 		return q.append(ctx, tx, kindWorker, event)
@@ -138,7 +142,7 @@ func (q *Queue) during(ctx context.Context, row *river.Job[jobArgs], fn func(tx 
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do, and otherwise the first error counts
 	var canceled bool
-	if err := tx.QueryRowContext(ctx, canceledAttempt, row.ID, row.Attempt).Scan(&canceled); err != nil {
+	if err := tx.QueryRowContext(ctx, q.sql.canceledAttempt, row.ID, row.Attempt).Scan(&canceled); err != nil {
 		return fmt.Errorf("read the attempt, which may be over: %w", err)
 	}
 	if canceled {

@@ -69,7 +69,7 @@ func TestOutboxContract(t *testing.T) {
 func outboxFixture(s *memory.Store) contract.OutboxFixture {
 	o := s.Outbox()
 	return contract.OutboxFixture{
-		Outbox: o, Probe: o,
+		Outbox: o, Keeper: o, Probe: o,
 		Append: func(_ *testing.T, kind, body string) { s.Append(kind, body) },
 		Reopen: func(*testing.T) contract.OutboxFixture { return outboxFixture(s) },
 	}

@@ -1,21 +1,28 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
 )
 
 var (
-	_ ports.Outbox = (*Outbox)(nil)
-	_ ports.Probe  = (*Outbox)(nil)
+	_ ports.Outbox       = (*Outbox)(nil)
+	_ ports.OutboxKeeper = (*Outbox)(nil)
+	_ ports.Probe        = (*Outbox)(nil)
 )
 
-// Outbox implements ports.Outbox and ports.Probe. Use Store.Outbox.
+// outboxRow is a record and when it was written.
+type outboxRow struct {
+	ports.OutboxRecord
+	at time.Time
+}
+
+// Outbox implements ports.Outbox, ports.OutboxKeeper and ports.Probe. Use Store.Outbox.
 type Outbox struct {
 	s      *Store
 	looked int64 // position up to which Pending has looked; guarded by s.mu
@@ -28,7 +35,7 @@ func (s *Store) Outbox() *Outbox { return &Outbox{s: s} }
 func (s *Store) append(r ports.OutboxRecord) {
 	s.last++
 	r.Position = s.last
-	s.records = append(s.records, r)
+	s.records = append(s.records, outboxRow{r, time.Now()})
 	s.ring()
 }
 
@@ -77,7 +84,10 @@ var errNoOrigin = errors.New("memory: event_id or occurred_at is missing")
 func (o *Outbox) Pending(_ context.Context, limit int) ([]ports.OutboxRecord, error) {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
-	found := slices.Clone(o.s.records[:min(max(limit, 0), len(o.s.records))])
+	found := make([]ports.OutboxRecord, min(max(limit, 0), len(o.s.records)))
+	for i := range found {
+		found[i] = o.s.records[i].OutboxRecord
+	}
 	switch {
 	case len(found) < limit:
 		o.looked = o.s.last
@@ -88,17 +98,41 @@ func (o *Outbox) Pending(_ context.Context, limit int) ([]ports.OutboxRecord, er
 }
 
 // Remove implements ports.Outbox.
-func (o *Outbox) Remove(_ context.Context, through int64) error {
+func (o *Outbox) Remove(_ context.Context, positions ...int64) error {
+	gone := make(map[int64]bool, len(positions))
+	for _, p := range positions {
+		gone[p] = true
+	}
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
-	n, exact := slices.BinarySearchFunc(o.s.records, through, func(r ports.OutboxRecord, at int64) int {
-		return cmp.Compare(r.Position, at)
-	})
-	if exact {
-		n++
-	}
-	o.s.records = slices.Delete(o.s.records, 0, n)
+	o.s.records = slices.DeleteFunc(o.s.records, func(r outboxRow) bool { return gone[r.Position] })
 	return nil
+}
+
+// Stats implements ports.OutboxMeter.
+func (o *Outbox) Stats(context.Context) (ports.OutboxStats, error) {
+	o.s.mu.Lock()
+	defer o.s.mu.Unlock()
+	if len(o.s.records) == 0 {
+		return ports.OutboxStats{}, nil
+	}
+	return ports.OutboxStats{Records: len(o.s.records), Oldest: time.Since(o.s.records[0].at)}, nil
+}
+
+// Supersede implements ports.OutboxKeeper.
+func (o *Outbox) Supersede(ctx context.Context) (int, error) {
+	o.s.mu.Lock()
+	var all domain.Superseded
+	var gone []int64
+	for _, r := range o.s.records {
+		if r.Worker != nil {
+			if position, ok := all.By(r.Position, r.Worker); ok {
+				gone = append(gone, position)
+			}
+		}
+	}
+	o.s.mu.Unlock()
+	return len(gone), o.Remove(ctx, gone...)
 }
 
 // Wait implements ports.Outbox.

@@ -11,17 +11,16 @@ import (
 	"sync"
 
 	"github.com/matric/matric-events/domain"
-	"github.com/matric/matric-events/ports"
 )
 
 // Store holds everything. Use New. Safe for concurrent use.
 type Store struct {
 	newID func() domain.UUID
 
-	mu      sync.Mutex // guards all below, so that a change is seen as a whole or not at all
-	notes   []*noteRow // in the order of their creation
-	jobs    []*jobRow  // likewise
-	records []ports.OutboxRecord
+	mu      sync.Mutex    // guards all below, so that a change is seen as a whole or not at all
+	notes   []*noteRow    // in the order of their creation
+	jobs    []*jobRow     // likewise
+	records []outboxRow   // in the order of their positions
 	last    int64         // position of the newest record that there ever was
 	bell    chan struct{} // closed and replaced when a record or a job was added
 	failure error

@@ -24,18 +24,15 @@ type linkRow struct {
 // as it is afterwards when its links or suggested tags changed, which clients are to be told, and nil otherwise. It does
 // nothing when the note is gone or its content is no longer the one that was analyzed.
 func (d *DB) ApplyAnalysis(ctx context.Context, tx *sql.Tx, a domain.Analysis) (changed *domain.Note, err error) {
-	if err := d.HostsNotes(); err != nil {
-		return nil, err
-	}
-	changed, err = applyAnalysis(ctx, d.join(tx), a)
+	changed, err = d.applyAnalysis(ctx, d.join(tx), a)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: apply analysis of note %s: %w", a.NoteID, err)
 	}
 	return changed, nil
 }
 
-func applyAnalysis(ctx context.Context, tx *sqlx.Tx, a domain.Analysis) (*domain.Note, error) {
-	row, err := readNote(ctx, tx, a.NoteID)
+func (d *DB) applyAnalysis(ctx context.Context, tx *sqlx.Tx, a domain.Analysis) (*domain.Note, error) {
+	row, err := d.readNote(ctx, tx, a.NoteID, d.engine.forUpdate())
 	if errors.Is(err, domain.ErrNotFound) {
 		return nil, nil
 	}
@@ -43,38 +40,41 @@ func applyAnalysis(ctx context.Context, tx *sqlx.Tx, a domain.Analysis) (*domain
 		return nil, err
 	}
 	if a.Index {
-		if _, err := tx.ExecContext(ctx, indexNote, row.ID); err != nil {
+		if err := d.engine.indexNote(ctx, tx, row); err != nil {
 			return nil, translate(err)
 		}
 	}
-	before := *row
-	linksChanged, err := applyLinks(ctx, tx, row, a.Links)
+	note, err := row.note()
 	if err != nil {
 		return nil, err
 	}
-	if a.SuggestedTags != nil {
-		if row.SuggestedTags, err = encodeList(*a.SuggestedTags); err != nil {
-			return nil, err
-		}
+	before := note
+	linksChanged, err := d.applyLinks(ctx, tx, row, a.Links)
+	if err != nil {
+		return nil, err
 	}
-	if *row == before && !linksChanged {
+	note.HasLinks = row.HasLinks
+	if a.SuggestedTags != nil {
+		note.SuggestedTags = *a.SuggestedTags
+	}
+	if !linksChanged && note.HasLinks == before.HasLinks && slices.Equal(note.SuggestedTags, before.SuggestedTags) {
 		return nil, nil
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE note SET has_links = ?, suggested_tags = ? WHERE seq = ?`,
-		row.HasLinks, row.SuggestedTags, row.Seq); err != nil {
-		return nil, translate(err)
+	suggested, err := encodeList(note.SuggestedTags)
+	if err != nil {
+		return nil, err
 	}
-	note, err := row.note()
-	return &note, err
+	_, err = tx.ExecContext(ctx, d.write.Rebind(`UPDATE note SET has_links = ?, suggested_tags = ? WHERE seq = ?`), note.HasLinks, suggested, row.Seq)
+	return &note, translate(err)
 }
 
 // applyLinks replaces the links of a note, unless nothing is known of them, and reports whether they changed.
-func applyLinks(ctx context.Context, tx *sqlx.Tx, row *noteRow, links *[]domain.Link) (bool, error) {
+func (d *DB) applyLinks(ctx context.Context, tx *sqlx.Tx, row *noteRow, links *[]domain.Link) (bool, error) {
 	if links == nil {
 		return false, nil
 	}
 	var have []linkRow
-	if err := tx.SelectContext(ctx, &have, `SELECT note, place, title, url FROM note_link WHERE note = ? ORDER BY place`, row.Seq); err != nil {
+	if err := tx.SelectContext(ctx, &have, d.write.Rebind(`SELECT note, place, title, url FROM note_link WHERE note = ? ORDER BY place`), row.Seq); err != nil {
 		return false, translate(err)
 	}
 	want := make([]linkRow, len(*links))
@@ -85,12 +85,16 @@ func applyLinks(ctx context.Context, tx *sqlx.Tx, row *noteRow, links *[]domain.
 	if slices.Equal(have, want) {
 		return false, nil
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM note_link WHERE note = ?`, row.Seq); err != nil {
+	if _, err := tx.ExecContext(ctx, d.write.Rebind(`DELETE FROM note_link WHERE note = ?`), row.Seq); err != nil {
 		return false, translate(err)
 	}
 	if len(want) == 0 {
 		return true, nil
 	}
-	_, err := sqlx.NamedExecContext(ctx, tx, `INSERT INTO note_link (note, place, title, url) VALUES (:note, :place, :title, :url)`, want)
+	insert, args, err := d.write.BindNamed(`INSERT INTO note_link (note, place, title, url) VALUES (:note, :place, :title, :url)`, want)
+	if err != nil {
+		return false, err
+	}
+	_, err = tx.ExecContext(ctx, insert, args...)
 	return true, translate(err)
 }

@@ -54,6 +54,19 @@ func (w *commitWatch) watched(table string) bool {
 	return len(w.fns[table]) > 0
 }
 
+// committed calls the listeners of a table; of every table if the name is empty.
+func (w *commitWatch) committed(table string) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	for t, fns := range w.fns {
+		for _, fn := range fns {
+			if table == "" || table == t {
+				fn()
+			}
+		}
+	}
+}
+
 // call calls the listeners of the tables.
 func (w *commitWatch) call(tables map[string]bool) {
 	w.mu.RLock()

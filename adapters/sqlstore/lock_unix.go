@@ -10,8 +10,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-
-	"github.com/matric/matric-events/domain"
 )
 
 // lockFile takes the exclusive lock that the file stands for, or says which process has it. The kernel releases it when
@@ -24,8 +22,7 @@ func lockFile(path string) (io.Closer, error) {
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		pid, _ := io.ReadAll(io.LimitReader(f, 32))
-		err = fmt.Errorf("%w: another server is using the database (process %s)", domain.ErrUnavailable,
-			cmp.Or(strings.TrimSpace(string(pid)), "unknown"))
+		err = heldError("process " + cmp.Or(strings.TrimSpace(string(pid)), "unknown"))
 	}
 	if err == nil {
 		err = writePID(f)

@@ -23,7 +23,7 @@ type Migration struct {
 
 // MigrationStatus returns all migrations that this program knows, oldest first.
 func (d *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
-	p, err := d.provider()
+	p, err := d.provider(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (d *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
 // MigrateUp applies the migrations that are not applied yet and returns them. Each is a transaction: when one fails,
 // those before it stay.
 func (d *DB) MigrateUp(ctx context.Context) ([]Migration, error) {
-	p, err := d.provider()
+	p, err := d.provider(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (d *DB) MigrateUp(ctx context.Context) ([]Migration, error) {
 // MigrateDown takes the newest applied migration back, with what its tables hold, and returns it. ErrNotFound says that
 // none is applied.
 func (d *DB) MigrateDown(ctx context.Context) (Migration, error) {
-	p, err := d.provider()
+	p, err := d.provider(ctx)
 	if err != nil {
 		return Migration{}, err
 	}
@@ -80,7 +80,10 @@ func (d *DB) MigrateDown(ctx context.Context) (Migration, error) {
 	return migration(undone), nil
 }
 
-func (d *DB) provider() (*goose.Provider, error) {
+func (d *DB) provider(ctx context.Context) (*goose.Provider, error) {
+	if err := d.engine.prepare(ctx, d.write); err != nil {
+		return nil, fmt.Errorf("sqlstore: prepare migrations: %w", translate(err))
+	}
 	p, err := d.engine.provider(d.write.DB)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: read migrations: %w", err)

@@ -40,10 +40,10 @@ const upsertNoteRow = `INSERT INTO note (id, title, content, tags, user_id, has_
 		suggested_tags = excluded.suggested_tags, revision = excluded.revision, created_at = excluded.created_at,
 		updated_at = excluded.updated_at`
 
-// readNote returns one row, or ErrNotFound.
-func readNote(ctx context.Context, from sqlx.QueryerContext, id domain.UUID) (*noteRow, error) {
+// readNote returns one row, or ErrNotFound. The suffix ends the query.
+func (d *DB) readNote(ctx context.Context, from sqlx.QueryerContext, id domain.UUID, suffix string) (*noteRow, error) {
 	var row noteRow
-	if err := sqlx.GetContext(ctx, from, &row, selectNoteRow+`WHERE id = ?`, id.String()); err != nil {
+	if err := sqlx.GetContext(ctx, from, &row, d.write.Rebind(selectNoteRow+`WHERE id = ?`+suffix), id.String()); err != nil {
 		return nil, translate(err)
 	}
 	return &row, nil
@@ -52,7 +52,7 @@ func readNote(ctx context.Context, from sqlx.QueryerContext, id domain.UUID) (*n
 // selectNotes returns the notes for which a condition holds, newest first. The last of its arguments is the limit.
 func (d *DB) selectNotes(ctx context.Context, where string, args []any) ([]domain.Note, error) {
 	var rows []noteRow
-	if err := d.read.SelectContext(ctx, &rows, selectNoteRow+`WHERE `+where+` ORDER BY seq DESC LIMIT ?`, args...); err != nil {
+	if err := d.read.SelectContext(ctx, &rows, d.read.Rebind(selectNoteRow+`WHERE `+where+` ORDER BY seq DESC LIMIT ?`), args...); err != nil {
 		return nil, translate(err)
 	}
 	notes := make([]domain.Note, len(rows))

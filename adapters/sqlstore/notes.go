@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jmoiron/sqlx"
 
@@ -14,6 +15,9 @@ import (
 )
 
 var _ ports.Notes = (*Notes)(nil)
+
+// jobTable is where EnqueueFunc adds jobs, as far as listeners are concerned.
+const jobTable = "river_job"
 
 // EnqueueFunc adds a job within a transaction of the writer. Its error rolls the transaction back.
 type EnqueueFunc func(ctx context.Context, tx *sql.Tx, spec domain.JobSpec) error
@@ -29,12 +33,10 @@ func (d *DB) Notes(enqueue EnqueueFunc) *Notes { return &Notes{d, enqueue} }
 
 // Write implements ports.Notes.
 func (n *Notes) Write(ctx context.Context, id domain.UUID, change func(current *domain.Note) (ports.NoteWrite, error)) error {
-	if err := n.db.HostsNotes(); err != nil {
-		return err
-	}
 	var refused error // the error of change, which goes out as it is
+	var enqueued bool
 	err := n.db.transact(ctx, func(tx *sqlx.Tx) error {
-		current, err := noteForUpdate(ctx, tx, id)
+		current, err := n.noteForUpdate(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -43,8 +45,12 @@ func (n *Notes) Write(ctx context.Context, id domain.UUID, change func(current *
 			refused = err
 			return err
 		}
+		enqueued = w.Job != nil
 		return n.store(ctx, tx, w)
 	})
+	if err == nil && enqueued {
+		n.db.commits.committed(jobTable)
+	}
 	if err == nil || refused != nil {
 		return refused
 	}
@@ -52,8 +58,11 @@ func (n *Notes) Write(ctx context.Context, id domain.UUID, change func(current *
 }
 
 // noteForUpdate returns nil when there is no such note.
-func noteForUpdate(ctx context.Context, tx *sqlx.Tx, id domain.UUID) (*domain.Note, error) {
-	row, err := readNote(ctx, tx, id)
+func (n *Notes) noteForUpdate(ctx context.Context, tx *sqlx.Tx, id domain.UUID) (*domain.Note, error) {
+	if err := n.db.engine.lockNote(ctx, tx, id); err != nil {
+		return nil, translate(err)
+	}
+	row, err := n.db.readNote(ctx, tx, id, n.db.engine.forUpdate())
 	if errors.Is(err, domain.ErrNotFound) {
 		return nil, nil
 	}
@@ -67,9 +76,9 @@ func noteForUpdate(ctx context.Context, tx *sqlx.Tx, id domain.UUID) (*domain.No
 func (n *Notes) store(ctx context.Context, tx *sqlx.Tx, w ports.NoteWrite) error {
 	var err error
 	if w.Event.Note.Operation == domain.Deleted {
-		err = deleteNote(ctx, tx, w.Note.ID)
+		err = n.delete(ctx, tx, w.Note.ID)
 	} else {
-		err = upsertNote(ctx, tx, &w.Note, w.Job == nil)
+		err = n.upsert(ctx, tx, &w.Note, w.Job == nil)
 	}
 	if err != nil {
 		return err
@@ -87,15 +96,15 @@ func (n *Notes) store(ctx context.Context, tx *sqlx.Tx, w ports.NoteWrite) error
 	return n.enqueue(ctx, tx.Tx, *w.Job)
 }
 
-func deleteNote(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error {
-	if _, err := tx.ExecContext(ctx, unindexNote, id.String()); err != nil {
+func (n *Notes) delete(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error {
+	if err := n.db.engine.unindexNote(ctx, tx, id); err != nil {
 		return translate(err)
 	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM note WHERE id = ?`, id.String()) // its links go with it
+	_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM note WHERE id = ?`), id.String()) // its links go with it
 	return translate(err)
 }
 
-func upsertNote(ctx context.Context, tx *sqlx.Tx, note *domain.Note, index bool) error {
+func (n *Notes) upsert(ctx context.Context, tx *sqlx.Tx, note *domain.Note, index bool) error {
 	row, err := rowOf(note)
 	if err != nil {
 		return err
@@ -106,16 +115,12 @@ func upsertNote(ctx context.Context, tx *sqlx.Tx, note *domain.Note, index bool)
 	if !index {
 		return nil
 	}
-	_, err = tx.ExecContext(ctx, indexNote, row.ID)
-	return translate(err)
+	return translate(n.db.engine.indexNote(ctx, tx, row))
 }
 
 // Note implements ports.Notes.
 func (n *Notes) Note(ctx context.Context, id domain.UUID) (domain.Note, error) {
-	if err := n.db.HostsNotes(); err != nil {
-		return domain.Note{}, err
-	}
-	row, err := readNote(ctx, n.db.read, id)
+	row, err := n.db.readNote(ctx, n.db.read, id, "")
 	if err != nil {
 		return domain.Note{}, fmt.Errorf("sqlstore: read note %s: %w", id, err)
 	}
@@ -124,9 +129,6 @@ func (n *Notes) Note(ctx context.Context, id domain.UUID) (domain.Note, error) {
 
 // Notes implements ports.Notes.
 func (n *Notes) Notes(ctx context.Context, q domain.NoteQuery) ([]domain.Note, error) {
-	if err := n.db.HostsNotes(); err != nil {
-		return nil, err
-	}
 	notes, err := n.list(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: list notes: %w", err)
@@ -135,23 +137,27 @@ func (n *Notes) Notes(ctx context.Context, q domain.NoteQuery) ([]domain.Note, e
 }
 
 func (n *Notes) list(ctx context.Context, q domain.NoteQuery) ([]domain.Note, error) {
-	where := []string{"true"}
-	var args []any
+	if strings.ContainsRune(q.Tag, 0) || !utf8.ValidString(q.Tag) {
+		return nil, nil // no note has such a tag; PostgreSQL would take offence
+	}
+	condition, args := n.db.engine.search(q.Search)
+	where := []string{condition}
 	if !q.Before.IsZero() {
-		before, err := readNote(ctx, n.db.read, q.Before)
+		before, err := n.db.readNote(ctx, n.db.read, q.Before, "")
 		if err != nil {
 			return nil, err
 		}
 		where, args = append(where, "seq < ?"), append(args, before.Seq)
 	}
-	if term := searchTerm(q.Search); term != "" {
-		where, args = append(where, noteMatches), append(args, term)
-	}
 	if q.Tag != "" {
-		where, args = append(where, noteHasTag), append(args, q.Tag)
+		where, args = append(where, n.db.engine.hasTag()), append(args, q.Tag)
 	}
 	if !q.Links.IsZero() {
 		where, args = append(where, noteLinksTo), append(args, q.Links.String())
 	}
 	return n.db.selectNotes(ctx, strings.Join(where, " AND "), append(args, max(q.Limit, 0)))
 }
+
+// noteLinksTo is true of notes that link to the title of another one.
+const noteLinksTo = `seq IN (SELECT l.note FROM note AS target JOIN note_link AS l ON l.title = target.title AND l.title <> ''
+	WHERE target.id = ? AND l.note <> target.seq)`

@@ -20,11 +20,12 @@ const (
 )
 
 var (
-	_ ports.Outbox = (*Outbox)(nil)
-	_ ports.Probe  = (*Outbox)(nil)
+	_ ports.Outbox       = (*Outbox)(nil)
+	_ ports.OutboxKeeper = (*Outbox)(nil)
+	_ ports.Probe        = (*Outbox)(nil)
 )
 
-// Outbox implements ports.Outbox and ports.Probe. Use DB.Outbox.
+// Outbox implements ports.Outbox, ports.OutboxKeeper and ports.Probe. Use DB.Outbox.
 type Outbox struct{ db *DB }
 
 // Outbox returns the outbox of the database.
@@ -32,10 +33,7 @@ func (d *DB) Outbox() *Outbox { return &Outbox{d} }
 
 // AppendOutbox adds a record within a transaction of the writer.
 func (d *DB) AppendOutbox(ctx context.Context, tx *sql.Tx, kind, body string) error {
-	if err := d.HostsNotes(); err != nil {
-		return err
-	}
-	if _, err := d.join(tx).ExecContext(ctx, insertOutbox, kind, body); err != nil {
+	if _, err := tx.ExecContext(ctx, d.write.Rebind(insertOutbox), kind, body); err != nil {
 		return fmt.Errorf("sqlstore: append %s to the outbox: %w", kind, translate(err))
 	}
 	return nil
@@ -43,15 +41,10 @@ func (d *DB) AppendOutbox(ctx context.Context, tx *sql.Tx, kind, body string) er
 
 const insertOutbox = `INSERT INTO outbox (kind, body) VALUES (?, ?)`
 
-// Pending implements ports.Outbox. It reads through the writer's connection: the commit that rang the bell is still going
-// on then, and holds the connection until it is done.
+// Pending implements ports.Outbox.
 func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, error) {
-	if err := o.db.HostsNotes(); err != nil {
-		return nil, err
-	}
 	o.db.outbox.silence()
-	var rows []outboxRow
-	err := o.db.write.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox ORDER BY position LIMIT ?`, max(limit, 0))
+	rows, err := o.db.reader.pending(ctx, max(limit, 0))
 	if err != nil || len(rows) == limit {
 		o.db.outbox.ring() // there may be more
 	}
@@ -66,30 +59,24 @@ func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, 
 }
 
 // Remove implements ports.Outbox.
-func (o *Outbox) Remove(ctx context.Context, through int64) error {
-	if err := o.db.HostsNotes(); err != nil {
-		return err
+func (o *Outbox) Remove(ctx context.Context, positions ...int64) error {
+	if len(positions) == 0 {
+		return nil
 	}
-	if _, err := o.db.write.ExecContext(ctx, `DELETE FROM outbox WHERE position <= ?`, through); err != nil {
-		return fmt.Errorf("sqlstore: remove from outbox through %d: %w", through, translate(err))
+	if err := o.db.reader.remove(ctx, positions); err != nil {
+		return fmt.Errorf("sqlstore: remove %d records from the outbox: %w", len(positions), translate(err))
 	}
 	return nil
 }
 
 // Wait implements ports.Outbox.
 func (o *Outbox) Wait(ctx context.Context) error {
-	if err := o.db.HostsNotes(); err != nil {
-		return err
-	}
-	return o.db.outbox.wait(ctx)
+	return o.db.reader.wait(ctx)
 }
 
 // WriteCanary implements ports.Probe.
 func (o *Outbox) WriteCanary(ctx context.Context, id domain.UUID) error {
-	if err := o.db.HostsNotes(); err != nil {
-		return err
-	}
-	if _, err := o.db.write.ExecContext(ctx, insertOutbox, KindCanary, `{"event_id":"`+id.String()+`"}`); err != nil {
+	if _, err := o.db.write.ExecContext(ctx, o.db.write.Rebind(insertOutbox), KindCanary, `{"event_id":"`+id.String()+`"}`); err != nil {
 		return fmt.Errorf("sqlstore: write canary %s: %w", id, translate(err))
 	}
 	return nil

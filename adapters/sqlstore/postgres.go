@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -16,6 +17,11 @@ import (
 
 	"github.com/matric/matric-events/migrations"
 )
+
+// drainConnections are for the reader of the outbox, which must not wait behind writers, and for what keeps it short. What
+// they remove may come back after a crash of the server, and is published once more under the same ID; it is not worth a
+// wait for the disk.
+const drainConnections = 2
 
 // defaultKeyFile is where the key is that belongs to a database which is not a file.
 const defaultKeyFile = "matric-events.key"
@@ -29,22 +35,25 @@ func openPostgres(ctx context.Context, dsn string, o *Options) (_ *DB, err error
 	if err != nil {
 		return nil, err
 	}
-	held, err := takeSession(ctx, cfg)
+	held, err := takeSession(ctx, cfg, o.Standby)
 	if err != nil {
 		return nil, translate(err)
 	}
 	d := &DB{
-		name: fmt.Sprintf("postgres://%s:%d/%s", cfg.Host, cfg.Port, cfg.Database), hold: held, engine: postgresEngine{},
+		name: fmt.Sprintf("postgres://%s:%d/%s", cfg.Host, cfg.Port, cfg.Database), hold: held, engine: postgresEngine{listenURL(dsn, cfg), listenPulse},
 		keyFile: keyFile, commits: newCommitWatch(), outbox: make(bell, 1),
 		write: postgresPool(cfg, o.connections(), nil),
 		read:  postgresPool(cfg, o.connections(), map[string]string{"default_transaction_read_only": "on"}),
+		drain: postgresPool(cfg, drainConnections, map[string]string{"synchronous_commit": "off"}),
 	}
-	d.deliveries = &Deliveries{db: d}
+	d.deliveries, d.reader = &Deliveries{db: d}, &postgresReader{watchman: watchman{bell: d.outbox, hold: held, pool: d.drain}}
+	d.outbox.ring() // what an earlier process left was never seen by this one
+	d.OnCommit("outbox", d.outbox.ring)
 	if err = examinePostgres(ctx, d.read); err == nil {
 		err = d.unlock(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(translate(err), d.read.Close(), d.write.Close(), held.Close())
+		return nil, errors.Join(translate(err), d.drain.Close(), d.read.Close(), d.write.Close(), held.Close())
 	}
 	return d, nil
 }
@@ -67,6 +76,11 @@ func postgresConfig(dsn string) (pq.Config, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = 10 * time.Second
 	}
+	cfg.BinaryParameters = true // one way to the server and back for a statement, not two
+	cfg = cfg.Clone()
+	if _, given := cfg.Runtime["search_path"]; !given && !strings.Contains(cfg.Options, "search_path") {
+		cfg.Runtime["search_path"] = defaultSchema
+	}
 	return cfg, nil
 }
 
@@ -74,6 +88,7 @@ func postgresConfig(dsn string) (pq.Config, error) {
 func postgresPool(cfg pq.Config, size int, settings map[string]string) *sqlx.DB {
 	cfg = cfg.Clone()
 	cfg.Runtime["synchronous_commit"] = "on" // whatever the server is set to: a write that was reported done must not be lost
+	cfg.Runtime["matric.hub"] = "on"         // triggers need not tell us of what we do ourselves
 	for name, value := range settings {
 		cfg.Runtime[name] = value
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"fmt"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -18,9 +18,14 @@ import (
 
 // postgresEngine handles a batch in one statement, to which it is passed as one array for each column: there is a network
 // between.
-type postgresEngine struct{}
+type postgresEngine struct {
+	listenURL string
+	pulse     time.Duration // how often to look for what no notification told of
+}
 
 var _ engine = postgresEngine{}
+
+func (postgresEngine) dialect() string { return "postgres" }
 
 func (postgresEngine) provider(db *sql.DB) (*goose.Provider, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(migrateLock), lock.WithLockTimeout(1, 60))
@@ -34,8 +39,14 @@ func (postgresEngine) findKeyCheck() string {
 	return `SELECT count(*) FROM pg_class WHERE oid = to_regclass('secret_key_check')`
 }
 
-func (postgresEngine) notes() error {
-	return fmt.Errorf("%w: notes on PostgreSQL are not supported yet", domain.ErrUnavailable)
+func (postgresEngine) outboxStats() string {
+	return `SELECT count(*) AS records, coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS oldest FROM outbox`
+}
+
+// lockNote also works for a note that is not there yet. Two notes may share a lock, and then wait in vain.
+func (postgresEngine) lockNote(ctx context.Context, tx *sqlx.Tx, id domain.UUID) error {
+	_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, noteLock, int32(binary.BigEndian.Uint32(id[12:])))
+	return err
 }
 
 // lockWebhook also works for a webhook that is not there yet. Two webhooks may share a lock, and then wait in vain.

@@ -13,8 +13,6 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
-
-	"github.com/matric/matric-events/domain"
 )
 
 // The advisory locks of this program within one database. PostgreSQL has one space of numbers for all programs: these are
@@ -23,22 +21,25 @@ const (
 	holdLock    = 0x6d_61_74_72_69_63_65_76 // "matricev": who serves the database
 	migrateLock = 0x6d_61_74_72_69_63_6d_67 // "matricmg": who changes the schema
 	webhookLock = 0x6d_74_72_77             // "mtrw", and a number made of an ID: who changes a webhook
+	noteLock    = 0x6d_74_72_6e             // "mtrn", likewise: who changes a note
+	awakeLock   = 0x6d_74_72_62             // "mtrb", and 0: the reader of the outbox is awake, nobody need ring the bell
 )
 
 const (
-	sessionPulse    = 5 * time.Second // how often a session is looked at
+	// sessionPulse is how often a session is looked at. When it breaks, a server that stands by has the lock at once; the
+	// one that had it must find out.
+	sessionPulse    = time.Second
 	sessionTimeout  = 5 * time.Second // for its answer
 	sessionPatience = "1s"            // with another holder
+	standbyPause    = time.Second     // between tries of a server that stands by and has lost its connection
 )
 
-// heldError says who else has the database.
-type heldError string
-
-func (e heldError) Error() string {
-	return fmt.Sprintf("%v: another server is using the database (%s)", domain.ErrUnavailable, string(e))
+// sessionSettings make the server find out soon when a machine is gone that had the lock, and wait for one as long as it
+// takes.
+var sessionSettings = map[string]string{
+	"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
+	"statement_timeout": "0", "idle_session_timeout": "0",
 }
-
-func (heldError) Unwrap() error { return domain.ErrUnavailable }
 
 // sessionHold holds a database by an advisory lock, which lives as long as one connection does.
 type sessionHold struct {
@@ -49,17 +50,36 @@ type sessionHold struct {
 	conn *sql.Conn  // nil while there is none
 }
 
-func takeSession(ctx context.Context, cfg pq.Config) (*sessionHold, error) {
-	h := &sessionHold{pool: postgresPool(cfg, 1, nil), pulse: sessionPulse}
-	if err := h.take(ctx); err != nil {
+func takeSession(ctx context.Context, cfg pq.Config, standby func(holder string)) (*sessionHold, error) {
+	h := &sessionHold{pool: postgresPool(cfg, 1, sessionSettings), pulse: sessionPulse}
+	err := h.take(ctx, sessionPatience)
+	if who, held := errors.AsType[heldError](err); held && standby != nil {
+		standby(string(who))
+		err = h.await(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, h.pool.Close())
 	}
 	return h, nil
 }
 
+// await waits for the lock in the server, which hands it over at the moment that the holder's connection ends.
+func (h *sessionHold) await(ctx context.Context) error {
+	for {
+		err := h.take(ctx, "0")
+		if err == nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		select { // the server has restarted, or is away
+		case <-time.After(standbyPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // take gets a new connection and the lock on it, or says who has the lock. It waits a little for a process that has just
-// died, of which the server may not know yet.
-func (h *sessionHold) take(ctx context.Context) (err error) {
+// died, of which the server may not know yet; with a patience of 0, for as long as it takes.
+func (h *sessionHold) take(ctx context.Context, patience string) (err error) {
 	conn, err := h.pool.Conn(ctx)
 	if err != nil {
 		return err
@@ -69,7 +89,7 @@ func (h *sessionHold) take(ctx context.Context) (err error) {
 			err = errors.Join(err, conn.Close())
 		}
 	}()
-	if _, err := conn.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, false)`, sessionPatience); err != nil {
+	if _, err := conn.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, false)`, patience); err != nil {
 		return err
 	}
 	_, err = conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(holdLock))
@@ -137,11 +157,21 @@ func (h *sessionHold) alive(ctx context.Context) bool {
 	return err == nil
 }
 
+// ask runs a query of one value on the connection.
+func (h *sessionHold) ask(ctx context.Context, value any, query string, args ...any) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn == nil {
+		return driver.ErrBadConn
+	}
+	return h.conn.QueryRowContext(ctx, query, args...).Scan(value)
+}
+
 func (h *sessionHold) retake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*sessionTimeout)
 	defer cancel()
 	h.drop()
-	return h.take(ctx)
+	return h.take(ctx, sessionPatience)
 }
 
 // drop gives the lock back and ends the connection.

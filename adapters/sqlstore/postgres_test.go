@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/matric/matric-events/domain"
-	"github.com/matric/matric-events/ports"
 	"github.com/matric/matric-events/tests/pgtest"
 )
 
@@ -167,30 +166,6 @@ func TestPostgresConnectionSettings(t *testing.T) {
 	}
 	if cfg, err := postgresConfig("postgres://h/db?application_name=mine&connect_timeout=3"); err != nil || cfg.ApplicationName != "mine" || cfg.ConnectTimeout != 3*time.Second {
 		t.Errorf("what the URL says is overruled: %q, %v, %v", cfg.ApplicationName, cfg.ConnectTimeout, err)
-	}
-}
-
-func TestPostgresHostsNoNotes(t *testing.T) {
-	t.Parallel()
-	db := openKind(t, pgtest.Database(t))
-	notes, outbox, ctx := db.Notes(nil), db.Outbox(), t.Context()
-	for call, fn := range map[string]func() error{
-		"HostsNotes": db.HostsNotes,
-		"Write": func() error {
-			return notes.Write(ctx, testID(1), func(*domain.Note) (w ports.NoteWrite, err error) { return })
-		},
-		"Note":          func() error { _, err := notes.Note(ctx, testID(1)); return err },
-		"Notes":         func() error { _, err := notes.Notes(ctx, domain.NoteQuery{Limit: 1}); return err },
-		"ApplyAnalysis": func() error { _, err := db.ApplyAnalysis(ctx, nil, domain.Analysis{}); return err },
-		"AppendOutbox":  func() error { return db.AppendOutbox(ctx, nil, KindNote, "{}") },
-		"Pending":       func() error { _, err := outbox.Pending(ctx, 1); return err },
-		"Remove":        func() error { return outbox.Remove(ctx, 1) },
-		"WriteCanary":   func() error { return outbox.WriteCanary(ctx, testID(1)) },
-		"Wait":          func() error { return outbox.Wait(ctx) },
-	} {
-		if err := fn(); !errors.Is(err, domain.ErrUnavailable) || !strings.Contains(err.Error(), "notes on PostgreSQL are not supported yet") {
-			t.Errorf("%s = %v", call, err)
-		}
 	}
 }
 

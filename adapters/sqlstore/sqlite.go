@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"modernc.org/sqlite"
@@ -24,7 +25,7 @@ func openSQLite(ctx context.Context, path string, o *Options) (_ *DB, err error)
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(path + ".lock")
+	lock, err := awaitFile(ctx, path+".lock", o.Standby)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func openSQLite(ctx context.Context, path string, o *Options) (_ *DB, err error)
 		name: path, hold: fileHold{lock}, engine: sqliteEngine{}, keyFile: cmp.Or(o.SecretKeyFile, path+".key"),
 		commits: newCommitWatch(), outbox: make(bell, 1),
 	}
-	d.deliveries = &Deliveries{db: d}
+	d.deliveries, d.reader = &Deliveries{db: d}, sqliteReader{d.outbox, d}
 	d.outbox.ring() // what an earlier process left was never seen by this one
 	d.OnCommit("outbox", d.outbox.ring)
 	if err := examineSQLite(ctx, path, migrations.SQLite()); err != nil {
@@ -62,6 +63,32 @@ func openSQLite(ctx context.Context, path string, o *Options) (_ *DB, err error)
 		return nil, errors.Join(err, d.read.Close(), d.write.Close())
 	}
 	return d, nil
+}
+
+// standbyLook is how often a server that stands by looks whether the lock is free. The kernel would tell, but not somebody
+// who can be interrupted.
+const standbyLook = 100 * time.Millisecond
+
+// awaitFile takes the lock of a file, with standby as soon as it is free.
+func awaitFile(ctx context.Context, path string, standby func(holder string)) (io.Closer, error) {
+	lock, err := lockFile(path)
+	who, held := errors.AsType[heldError](err)
+	if !held || standby == nil {
+		return lock, err
+	}
+	standby(string(who))
+	look := time.NewTicker(standbyLook)
+	defer look.Stop()
+	for held {
+		select {
+		case <-look.C:
+			lock, err = lockFile(path)
+			_, held = errors.AsType[heldError](err)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return lock, err
 }
 
 // fileHold holds a database by a lock that the kernel keeps for as long as the process lives.

@@ -17,6 +17,8 @@ type sqliteEngine struct{}
 
 var _ engine = sqliteEngine{}
 
+func (sqliteEngine) dialect() string { return "sqlite" }
+
 func (sqliteEngine) provider(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, migrations.SQLite())
 }
@@ -25,7 +27,21 @@ func (sqliteEngine) findKeyCheck() string {
 	return `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'secret_key_check'`
 }
 
-func (sqliteEngine) notes() error { return nil }
+func (sqliteEngine) prepare(context.Context, *sqlx.DB) error { return nil }
+
+// listen has nothing to hear: there are no other connections that write, and that of the writer has its hooks.
+func (sqliteEngine) listen(ctx context.Context, _ func(string)) error {
+	<-ctx.Done()
+	return nil
+}
+
+// outboxStats takes the time of the event for that of its writing, which is the same here. What is no JSON has no age.
+func (sqliteEngine) outboxStats() string {
+	return `SELECT count(*) AS records, coalesce((SELECT unixepoch('subsec') - unixepoch(body ->> '$.occurred_at', 'subsec')
+		FROM outbox WHERE json_valid(body) ORDER BY position LIMIT 1), 0) AS oldest FROM outbox`
+}
+
+func (sqliteEngine) lockNote(context.Context, *sqlx.Tx, domain.UUID) error { return nil }
 
 func (sqliteEngine) lockWebhook(context.Context, *sqlx.Tx, domain.UUID) error { return nil }
 

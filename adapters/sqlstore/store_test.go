@@ -16,6 +16,7 @@ import (
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
 	"github.com/matric/matric-events/tests/contract"
+	"github.com/matric/matric-events/tests/pgtest"
 )
 
 // open returns a migrated database with a table for the jobs that tests enqueue.
@@ -29,7 +30,7 @@ func open(t testing.TB, path string) *sqlstore.DB {
 	if _, err := db.MigrateUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, db, `CREATE TABLE IF NOT EXISTS test_job (spec TEXT NOT NULL)`)
+	mustExec(t, db, `CREATE TABLE IF NOT EXISTS test_job (place INTEGER PRIMARY KEY, spec TEXT NOT NULL)`)
 	return db
 }
 
@@ -54,13 +55,13 @@ func enqueue(ctx context.Context, tx *sql.Tx, spec domain.JobSpec) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO test_job VALUES (?)`, string(b))
+	_, err = tx.ExecContext(ctx, `INSERT INTO test_job (spec) VALUES ($1)`, string(b))
 	return err
 }
 
 func jobs(t *testing.T, db *sqlstore.DB) (specs []domain.JobSpec) {
 	t.Helper()
-	rows, err := db.ReadSQL().QueryContext(t.Context(), `SELECT spec FROM test_job ORDER BY rowid`)
+	rows, err := db.ReadSQL().QueryContext(t.Context(), `SELECT spec FROM test_job ORDER BY place`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,38 +94,63 @@ func inTx(t *testing.T, db *sqlstore.DB, fn func(tx *sql.Tx) error) {
 }
 
 func TestNotesContract(t *testing.T) {
-	contract.Notes(t, func(t *testing.T) contract.NotesFixture {
-		db := open(t, temp(t))
-		var refusal atomic.Pointer[error]
-		notes := db.Notes(func(ctx context.Context, tx *sql.Tx, spec domain.JobSpec) error {
-			if err := refusal.Load(); err != nil && *err != nil {
-				return *err
-			}
-			return enqueue(ctx, tx, spec)
+	t.Run("sqlite", func(t *testing.T) {
+		contract.Notes(t, func(t *testing.T) contract.NotesFixture { return notesFixture(open(t, temp(t))) })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		url, key := pgtest.Database(t), temp(t)
+		contract.Notes(t, func(t *testing.T) contract.NotesFixture {
+			db := openURL(t, url, key)
+			mustExec(t, db, `DROP TABLE IF EXISTS test_job`)
+			mustExec(t, db, `CREATE TABLE test_job (place bigint GENERATED ALWAYS AS IDENTITY, spec text NOT NULL)`)
+			mustExec(t, db, `TRUNCATE note, note_index, note_link, outbox`)
+			return notesFixture(db)
 		})
-		return contract.NotesFixture{
-			Notes: notes, Outbox: db.Outbox(),
-			Jobs:       func(t *testing.T) []domain.JobSpec { return jobs(t, db) },
-			RefuseJobs: func(err error) { refusal.Store(&err) },
-			Analyze: func(t *testing.T, a domain.Analysis) (changed *domain.Note) {
-				inTx(t, db, func(tx *sql.Tx) (err error) {
-					changed, err = db.ApplyAnalysis(t.Context(), tx, a)
-					return err
-				})
-				return changed
-			},
-		}
 	})
 }
 
-func TestOutboxContract(t *testing.T) {
-	contract.Outbox(t, func(t *testing.T) contract.OutboxFixture { return outboxFixture(t, temp(t)) })
+func notesFixture(db *sqlstore.DB) contract.NotesFixture {
+	var refusal atomic.Pointer[error]
+	notes := db.Notes(func(ctx context.Context, tx *sql.Tx, spec domain.JobSpec) error {
+		if err := refusal.Load(); err != nil && *err != nil {
+			return *err
+		}
+		return enqueue(ctx, tx, spec)
+	})
+	return contract.NotesFixture{
+		Notes: notes, Outbox: db.Outbox(),
+		Jobs:       func(t *testing.T) []domain.JobSpec { return jobs(t, db) },
+		RefuseJobs: func(err error) { refusal.Store(&err) },
+		Analyze: func(t *testing.T, a domain.Analysis) (changed *domain.Note) {
+			inTx(t, db, func(tx *sql.Tx) (err error) {
+				changed, err = db.ApplyAnalysis(t.Context(), tx, a)
+				return err
+			})
+			return changed
+		},
+	}
 }
 
-func outboxFixture(t *testing.T, path string) contract.OutboxFixture {
-	db := open(t, path)
+func TestOutboxContract(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		contract.Outbox(t, func(t *testing.T) contract.OutboxFixture {
+			path := temp(t)
+			return outboxFixture(t, openURL(t, "sqlite:"+path, path+".key"), "sqlite:"+path, path+".key")
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		url, key := pgtest.Database(t), temp(t)
+		contract.Outbox(t, func(t *testing.T) contract.OutboxFixture {
+			db := openURL(t, url, key)
+			mustExec(t, db, `TRUNCATE outbox`)
+			return outboxFixture(t, db, url, key)
+		})
+	})
+}
+
+func outboxFixture(t *testing.T, db *sqlstore.DB, url, key string) contract.OutboxFixture {
 	return contract.OutboxFixture{
-		Outbox: db.Outbox(), Probe: db.Outbox(),
+		Outbox: db.Outbox(), Keeper: db.Outbox(), Probe: db.Outbox(),
 		Append: func(t *testing.T, kind, body string) {
 			inTx(t, db, func(tx *sql.Tx) error { return db.AppendOutbox(t.Context(), tx, kind, body) })
 		},
@@ -132,7 +158,7 @@ func outboxFixture(t *testing.T, path string) contract.OutboxFixture {
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			return outboxFixture(t, path)
+			return outboxFixture(t, openURL(t, url, key), url, key)
 		},
 	}
 }

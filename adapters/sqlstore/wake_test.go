@@ -37,7 +37,7 @@ func TestNothingWakesTheReaderForNothing(t *testing.T) {
 	if !silent(t, o) {
 		t.Error("it rings though all was seen")
 	}
-	mustExec(t, db, `INSERT INTO test_job VALUES ('x')`)
+	mustExec(t, db, `INSERT INTO test_job (spec) VALUES ('x')`)
 	if !silent(t, o) {
 		t.Error("a commit elsewhere woke the reader")
 	}
@@ -48,7 +48,7 @@ func TestNothingWakesTheReaderForNothing(t *testing.T) {
 	if err := errors.Join(db.AppendOutbox(t.Context(), tx, "worker", "{}"), tx.Rollback()); err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, db, `INSERT INTO test_job VALUES ('y')`) // its commit must not be taken for that of the rolled back one
+	mustExec(t, db, `INSERT INTO test_job (spec) VALUES ('y')`) // its commit must not be taken for that of the rolled back one
 	if !silent(t, o) {
 		t.Error("a rollback woke the reader")
 	}
@@ -71,7 +71,7 @@ func TestTriggersWakeTheReader(t *testing.T) {
 	if _, err := db.Outbox().Pending(t.Context(), 100); err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, db, `INSERT INTO test_job VALUES (?)`, noteID(1).String())
+	mustExec(t, db, `INSERT INTO test_job (spec) VALUES (?)`, noteID(1).String())
 	if err := db.Outbox().Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestOnCommit(t *testing.T) {
 	db := open(t, temp(t))
 	var calls int
 	db.OnCommit("test_job", func() { calls++ })
-	mustExec(t, db, `INSERT INTO test_job VALUES ('a'), ('b')`)
+	mustExec(t, db, `INSERT INTO test_job (spec) VALUES ('a'), ('b')`)
 	mustExec(t, db, `UPDATE test_job SET spec = 'c'`)
 	mustExec(t, db, `DELETE FROM test_job WHERE spec = 'c'`)
 	mustExec(t, db, `INSERT INTO outbox (kind, body) VALUES ('canary', '')`)

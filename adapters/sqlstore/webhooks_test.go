@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,7 +47,21 @@ func openURL(t testing.TB, url, key string) *sqlstore.DB {
 	if _, err := db.MigrateUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	listen(t, db)
 	return db
+}
+
+// listen has the database hear of commits until the test ends.
+func listen(t testing.TB, db *sqlstore.DB) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- db.Listen(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Listen = %v", err)
+		}
+	})
 }
 
 func webhooksFixture(t *testing.T, db *sqlstore.DB, url, key string) contract.WebhooksFixture {

@@ -119,6 +119,7 @@ func TestOthersPassTheFrontDoor(t *testing.T) {
 		"an upgrade with a body":        {handshake("/wsx", "Content-Length: 2") + "{}", http.StatusNotFound},
 		"an upgrade that asks to go on": {handshake("/wsx", "Expect: 100-continue"), http.StatusNotFound},
 		"lines that end with LF only":   {"GET /poll HTTP/1.1\nHost: hub.example\n\n", http.StatusOK},
+		"likewise, of the path":         {"GET /ws HTTP/1.1\nHost: hub.example\n\n", http.StatusUpgradeRequired},
 		"an empty line before":          {"\r\nGET /poll" + get, http.StatusBadRequest},
 		"nonsense":                      {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc and what TLS has more\r\n\r\n", http.StatusBadRequest},
 	} {

@@ -19,6 +19,9 @@ import (
 // upgrade reads an opening handshake (RFC 6455 section 4.2) and makes the answer. An error means that it is not to be
 // answered here.
 func (m *meeting) upgrade(origins *web.Origins, query url.Values) (*opening, error) {
+	if _, once := field(m.head, "Sec-WebSocket-Version"); !once {
+		return nil, errElsewhere
+	}
 	if key, once := field(m.head, "Sec-WebSocket-Key"); !once || !validKey(key) {
 		return nil, errElsewhere
 	}
@@ -79,9 +82,8 @@ func (m *meeting) stream(origins *web.Origins) (*opening, error) {
 	if err != nil || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
 		return nil, errElsewhere
 	}
-	_, once := field(m.head, "Host")
 	has := func(name string) bool { return r.Header[name] != nil && r.Header.Get(name) != "keep-alive" }
-	if !once || slices.ContainsFunc(unusual, has) {
+	if slices.ContainsFunc(unusual, has) {
 		return nil, errElsewhere
 	}
 	r.RemoteAddr = m.remote

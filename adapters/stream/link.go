@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -192,9 +193,11 @@ func (l *httpLink) push(c *conn, rest []byte) bool {
 	timeout := c.shard.engine.opts.WriteTimeout
 	l.rest.Go(func() {
 		err := pieces(rest, func(b []byte) error { return l.write(b, timeout) })
-		if l.ctx.Err() == nil { // else the loop is being told that the client has left
-			pushed(c, err)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // the client has left
+			c.shard.post(func() { c.shard.cease(c) })
+			return
 		}
+		pushed(c, err)
 	})
 	return true
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/matric/matric-events/adapters/internal/web"
 )
 
 // canPeek says that meet works here.
@@ -54,18 +56,30 @@ func (e *Engine) meet(nc *net.TCPConn, paths Paths) (served bool) {
 	}
 	defer m.end()
 	m.remote = nc.RemoteAddr().String()
+	o, err := m.read(&e.opts.Origins, paths)
+	return err == nil && e.serveInPlace(m, nc, raw, o)
+}
+
+// read reads the request and makes the answer. An error means that it is not to be answered here.
+func (m *meeting) read(origins *web.Origins, paths Paths) (*opening, error) {
+	if !ordinary(m.head) {
+		return nil, errElsewhere
+	}
 	target, query := m.target()
 	values, err := url.ParseQuery(query)
 	if err != nil || values.Has("token") {
-		return false
+		return nil, errElsewhere
+	}
+	if host, once := field(m.head, "Host"); !once || !ordinaryHost(host) {
+		return nil, errElsewhere
 	}
 	switch target {
 	case paths.WebSocket:
-		return e.serveInPlace(m, nc, raw, "websocket", func() (*opening, error) { return m.upgrade(&e.opts.Origins, values) })
+		return m.upgrade(origins, values)
 	case paths.Events:
-		return e.serveInPlace(m, nc, raw, "sse", func() (*opening, error) { return m.stream(&e.opts.Origins) })
+		return m.stream(origins)
 	}
-	return false
+	return nil, errElsewhere
 }
 
 // awaitHead looks at the socket until the head of a request is there, and returns it; nil when it cannot be one for the paths.
@@ -110,11 +124,16 @@ func (m *meeting) examine(seen, n int, paths Paths) (done bool) {
 		return true
 	}
 	from := max(0, seen-len("\r\n\r\n")+1)
-	if end := bytes.Index(m.buf[from:n], []byte("\r\n\r\n")); end >= 0 {
-		m.head = m.buf[:from+end+4]
-		return true
+	fresh := m.buf[from:n]
+	end := bytes.Index(fresh, []byte("\r\n\r\n"))
+	if lf := bytes.Index(fresh, []byte("\n\n")); lf >= 0 && (end < 0 || lf < end) {
+		return true // an end that only the HTTP server knows
 	}
-	return n == len(m.buf)
+	if end < 0 {
+		return n == len(m.buf)
+	}
+	m.head = m.buf[:from+end+4]
+	return true
 }
 
 // begins reports whether two texts are the same as far as both go.
@@ -133,16 +152,12 @@ func (m *meeting) target() (path, query string) {
 }
 
 // serveInPlace answers a request that nothing is wrong with, and reports whether it has.
-func (e *Engine) serveInPlace(m *meeting, nc *net.TCPConn, raw syscall.RawConn, transport string, read func() (*opening, error)) bool {
+func (e *Engine) serveInPlace(m *meeting, nc *net.TCPConn, raw syscall.RawConn, o *opening) bool {
 	if !e.enlist() {
 		return false
 	}
 	defer e.crew.Done()
-	o, err := read()
-	if err != nil {
-		return false
-	}
-	place, refusal := e.registry.Reserve(transport, o.ip())
+	place, refusal := e.registry.Reserve(o.format.transport(), o.ip())
 	if refusal != nil {
 		return false // and the HTTP server is refused as well, and says why
 	}

@@ -114,6 +114,8 @@ func upgrades() []opener {
 func versions() []opener {
 	rows := []opener{
 		{"4.2.1", "version 13 with blanks around", with("Sec-WebSocket-Version: \t 13 \t"), switching},
+		{"11.3.5", "version 13 twice", with("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 13"), http.StatusBadRequest},
+		{"11.3.5", "version 13, and 8 on another line", with("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8"), http.StatusBadRequest},
 		{"4.4", "no version", lacking("Sec-WebSocket-Version"), http.StatusUpgradeRequired},
 	}
 	for _, v := range []string{"", "0", "1", "7", "8", "12", "14", "25", "255", "256", "-13", "+13", "013", "13.0", "1 3", "13, 8", "8, 13", "thirteen"} {
@@ -137,7 +139,11 @@ func keys() (rows []opener) {
 	} {
 		rows = append(rows, opener{"4.2.1", "key: " + why, with("Sec-WebSocket-Key: " + value), http.StatusBadRequest})
 	}
-	return append(rows, opener{"4.2.1", "no key", lacking("Sec-WebSocket-Key"), http.StatusBadRequest})
+	return append(rows,
+		opener{"4.2.1", "no key", lacking("Sec-WebSocket-Key"), http.StatusBadRequest},
+		opener{"11.3.1", "the key twice", with("Sec-WebSocket-Key: "+key, "Sec-WebSocket-Key: "+key), http.StatusBadRequest},
+		opener{"11.3.1", "two keys", with("Sec-WebSocket-Key: "+key, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="), http.StatusBadRequest},
+	)
 }
 
 func origins() []opener {
@@ -148,6 +154,8 @@ func origins() []opener {
 		{"10.2", "null", with("Origin: null"), http.StatusForbidden},
 		{"10.2", "own page in an element of a list", with("Origin: http://hub.example http://evil.example"), http.StatusForbidden},
 		{"10.2", "foreign page, then our own", with("Origin: http://evil.example", "Origin: http://hub.example"), http.StatusForbidden},
+		{"10.2", "our own page, then a foreign one", with("Origin: http://hub.example", "Origin: http://evil.example"), http.StatusForbidden},
+		{"10.2", "our own page, and a foreign one in the next line", with("Origin: http://hub.example\r\n .evil.example:80"), http.StatusForbidden},
 		{"10.2", "foreign page, in lower case", with("origin: http://evil.example"), http.StatusForbidden},
 		{"10.2", "foreign page, in upper case", with("ORIGIN: http://evil.example"), http.StatusForbidden},
 	}
@@ -173,6 +181,16 @@ func fieldSyntax() []opener {
 		{"9112 5", "no blank behind the colon", strings.ReplaceAll(handshake("/ws"), ": ", ":"), switching},
 		{"9112 5", "tabs behind the colon", strings.ReplaceAll(handshake("/ws"), ": ", ":\t\t"), switching},
 		{"9110 5.5", "a value of another world", with("X-Name: ä"), switching},
+		{"9112 2.2", "a blank before the first field", strings.Replace(handshake("/ws"), "\r\nHost", "\r\n Host", 1), http.StatusBadRequest},
+		{"9112 5.1", "a blank before the colon", strings.Replace(handshake("/ws"), "Host:", "Host :", 1), http.StatusBadRequest},
+		{"9110 5.1", "a name that is none", with("X Name: x"), http.StatusBadRequest},
+		{"9110 5.1", "a name of another world", with("X-Näme: x"), http.StatusBadRequest},
+		{"9110 5.1", "an empty name", with(": x"), http.StatusBadRequest},
+		{"9110 5.5", "NUL in a value", with("X-Name: a\x00b"), http.StatusBadRequest},
+		{"9110 5.5", "CR in a value", with("X-Name: a\rb"), http.StatusBadRequest},
+		{"9110 7.2", "a host that is none", with("Host: hub example"), http.StatusBadRequest},
+		{"9112 3", "a control character in the query", started("GET /ws?a=\x01 HTTP/1.1"), http.StatusBadRequest},
+		{"9112 2.3", "a version that is none", started("GET /ws HTTP/1.;"), http.StatusBadRequest},
 		{"9112 5", "a line without a colon", with("nonsense"), http.StatusBadRequest},
 		{"9112 5.2", "a value that goes on in the next line", with("X-Name: a\r\n b"), switching},
 	}

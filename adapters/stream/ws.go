@@ -73,11 +73,14 @@ func (e *Engine) checkHandshake(w http.ResponseWriter, r *http.Request) error {
 	case h.Get("Sec-WebSocket-Version") != "13":
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		return &web.StatusError{Status: http.StatusUpgradeRequired, Detail: "WebSocket version 13 is required"}
-	case !e.opts.Origins.Allow(r):
+	case len(h.Values("Origin")) > 1 || !e.opts.Origins.Allow(r):
 		return &web.StatusError{Status: http.StatusForbidden, Detail: "pages of this origin may not connect; see --allowed-origins"}
 	}
-	if !validKey(h.Get("Sec-WebSocket-Key")) {
-		return domain.Invalid("Sec-WebSocket-Key", "must be 16 bytes in base64")
+	if len(h.Values("Sec-WebSocket-Version")) > 1 { // RFC 6455 section 11.3.5
+		return domain.Invalid("Sec-WebSocket-Version", "must be there once")
+	}
+	if keys := h.Values("Sec-WebSocket-Key"); len(keys) != 1 || !validKey(keys[0]) {
+		return domain.Invalid("Sec-WebSocket-Key", "must be 16 bytes in base64, once")
 	}
 	return nil
 }

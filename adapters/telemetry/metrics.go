@@ -27,6 +27,7 @@ type Sources struct {
 	Logs     *Logs
 	Queue    ports.JobCounter
 	Webhooks interface{ Stats() delivery.Stats }
+	Outbox   ports.OutboxMeter
 	Backlog  ports.DeliveryMeter
 }
 
@@ -64,6 +65,8 @@ var (
 	readerMissed = describeMetric("matric_reader_missed_events_total", "Events that readers did not get because the log no longer had them.", "reader")
 	connections  = describeMetric("matric_connections", "Open connections.", "transport")
 	jobs         = describeMetric("matric_queue_jobs", "Jobs that are not finished.", "state")
+	outboxDepth  = describeMetric("matric_outbox_records", "Changes that are committed and not yet published.")
+	outboxAge    = describeMetric("matric_outbox_oldest_age_seconds", "Since the oldest of them was written.")
 	droppedLines = describeMetric("matric_logger_dropped_lines_total", "Lines that could not be written in time.")
 )
 
@@ -109,6 +112,12 @@ func (r *reader) Collect(to chan<- prometheus.Metric) {
 	}
 	if r.Logs != nil {
 		ch.counter(droppedLines, r.Logs.Dropped())
+	}
+	if r.Outbox != nil {
+		if s, err := r.Outbox.Stats(ctx); err == nil {
+			ch.gauge(outboxDepth, float64(s.Records))
+			ch.gauge(outboxAge, s.Oldest.Seconds())
+		}
 	}
 	if r.Queue != nil {
 		if q, err := r.Queue.CountJobs(ctx); err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/matric/matric-events/app/eventlog"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/webhook"
+	"github.com/matric/matric-events/ports"
 )
 
 type counter struct{ err error }
@@ -32,6 +33,12 @@ type member struct{ domain.Connection }
 func (m member) Describe() domain.Connection { return m.Connection }
 func (member) Announce(time.Duration)        {}
 func (member) Close(app.CloseReason)         {}
+
+type outbox struct{ err error }
+
+func (o outbox) Stats(context.Context) (ports.OutboxStats, error) {
+	return ports.OutboxStats{Records: 11, Oldest: 1500 * time.Millisecond}, o.err
+}
 
 type dispatcher struct{}
 
@@ -85,7 +92,7 @@ func everything(t *testing.T) (*Observer, Sources) {
 	s.SSE.ReplaySize.Observe(11)
 	return o, Sources{
 		Log: log, Bridge: bridge, Registry: registry, Streams: streams{s}, Mirror: NewMirror(logs, log, three, 1), Logs: logs,
-		Queue: counter{}, Webhooks: dispatcher{}, Backlog: meter{asked: new(int)},
+		Queue: counter{}, Webhooks: dispatcher{}, Outbox: outbox{}, Backlog: meter{asked: new(int)},
 	}
 }
 
@@ -108,6 +115,7 @@ func TestMetricsReadTheirSources(t *testing.T) {
 		`matric_webhook_deliveries_in_flight{stage="place"} 6`, `matric_webhook_deliveries_in_flight{stage="answer"} 5`,
 		`matric_webhook_deliveries_in_flight{stage="store"} 7`, `matric_webhook_endpoints{state="pending"} 8`,
 		`matric_webhook_endpoints{state="failing"} 9`, "matric_logger_dropped_lines_total 0",
+		"matric_outbox_records 11", "matric_outbox_oldest_age_seconds 1.5",
 		`matric_webhook_backlog_deliveries{state="pending"} 3`, `matric_webhook_backlog_deliveries{state="dead"} 0`,
 		`matric_webhook_backlog_oldest_age_seconds{state="pending"} 59.9`,
 		`matric_stream_handshakes_total{result="rejected",transport="websocket"} 2`, `matric_stream_bytes_total{transport="websocket"} 4`,
@@ -123,8 +131,8 @@ func TestMetricsReadTheirSources(t *testing.T) {
 
 func TestCountsThatFailAreLeftOut(t *testing.T) {
 	o := NewObserver(OpenLogs(&sink{}, "info", JSON).Logger(), NewRegistry("dev"))
-	metrics := scrape(t, o, Sources{Queue: counter{errors.New("no database")}, Backlog: meter{new(int), errors.New("no database")}})
-	for _, name := range []string{"matric_queue_jobs{", "matric_webhook_backlog"} {
+	metrics := scrape(t, o, Sources{Queue: counter{errors.New("no database")}, Backlog: meter{new(int), errors.New("no database")}, Outbox: outbox{errors.New("no database")}})
+	for _, name := range []string{"matric_queue_jobs{", "matric_webhook_backlog", "matric_outbox_"} {
 		if strings.Contains(metrics, name) {
 			t.Errorf("%s in the metrics although counting failed", name)
 		}

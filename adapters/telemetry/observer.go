@@ -59,7 +59,7 @@ func NewObserver(log zerolog.Logger, reg *prometheus.Registry) *Observer {
 			o.refused.WithLabelValues(transport, reason)
 		}
 	}
-	for _, kind := range []string{"late_event", "outbox", "outbox_record", "queue_count", "queue_status", "job"} {
+	for _, kind := range []string{"late_event", "outbox", "outbox_record", "outbox_long", "queue_count", "queue_status", "job"} {
 		o.anomalies.WithLabelValues(kind)
 	}
 	return o

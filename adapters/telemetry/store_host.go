@@ -52,9 +52,9 @@ func (t timedOutbox) Pending(ctx context.Context, limit int) (records []ports.Ou
 	return records, err
 }
 
-func (t timedOutbox) Remove(ctx context.Context, through int64) error {
+func (t timedOutbox) Remove(ctx context.Context, positions ...int64) error {
 	start := time.Now()
-	err := t.Outbox.Remove(ctx, through)
+	err := t.Outbox.Remove(ctx, positions...)
 	t.s.done("outbox_remove", start, err)
 	return err
 }

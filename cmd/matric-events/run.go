@@ -80,7 +80,7 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	if h.listener, err = config.Listen(ctx, "tcp", s.Listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	if h.store, err = sqlstore.Open(ctx, s.DatabaseURL, &sqlstore.Options{SecretKeyFile: s.SecretKeyFile}); err != nil {
+	if err = h.openStore(ctx, io); err != nil {
 		return nil, err
 	}
 	if _, err := h.store.MigrateUp(ctx); err != nil {
@@ -116,7 +116,7 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 func (h *hub) openMetrics(services *httpapi.Services, dispatcher *delivery.Dispatcher) {
 	services.Metrics = h.observer.Metrics(telemetry.Sources{
 		Log: h.events, Bridge: h.bridge, Registry: h.registry, Streams: h.engine, Mirror: h.mirror, Logs: h.logs, Queue: h.monitor,
-		Webhooks: dispatcher, Backlog: h.store.Deliveries(),
+		Webhooks: dispatcher, Outbox: h.store.Outbox(), Backlog: h.store.Deliveries(),
 	})
 }
 
@@ -176,27 +176,13 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 
 // openSources adds what brings events from the database: the outbox, and the built-in notes and jobs.
 func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error {
-	if err := h.store.HostsNotes(); err != nil {
-		if !h.settings.NoHost {
-			return fmt.Errorf("%w; run with --no-host", err)
-		}
-		services.Ready = func(ctx context.Context) error {
-			if err := h.store.Check(ctx); err != nil {
-				return fmt.Errorf("store: %w", err)
-			}
-			if err := h.bridge.Pass(ctx); err != nil {
-				return fmt.Errorf("hub: %w", err)
-			}
-			return nil
-		}
-		return nil
-	}
 	outbox := h.store.Outbox()
 	canaries := app.NewCanaries(outbox, newID)
 	health := app.NewHealth(h.events, h.bridge, canaries, h.observer.Health)
 	services.Ready, services.Live = health.Check, health.Live
 	h.intake = append(h.intake, health.Run) // ends first: what stops is not ill
-	h.passing = append(h.passing, app.NewDrain(h.stores.Outbox(outbox), h.bridge, h.observer, canaries).Run)
+	h.passing = append(h.passing, h.store.Listen, app.NewDrain(h.stores.Outbox(outbox), h.bridge, h.observer, canaries).Run,
+		app.NewOutboxGuard(outbox, h.observer, app.OutboxLimits{}).Run)
 	if h.settings.NoHost {
 		return nil
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,6 +18,9 @@ type ServeCmd struct{ Settings }
 // Run implements the command: it serves until ctx ends, then ends in good order.
 func (c *ServeCmd) Run(ctx context.Context, k *kong.Context, io console) error {
 	h, err := open(ctx, &c.Settings, io)
+	if c.Standby && errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil // told to end before its turn came
+	}
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ type Settings struct {
 	Listen        string `default:"127.0.0.1:8080" env:"MATRIC_LISTEN" help:"Address to serve on; port 0 picks a free one."`
 	DatabaseURL   string `default:"sqlite:matric-events.db" env:"MATRIC_DATABASE_URL,DATABASE_URL" help:"sqlite:PATH or postgres://…"`
 	SecretKeyFile string `env:"MATRIC_SECRET_KEY_FILE" placeholder:"FILE" help:"Key that webhook secrets are encrypted with; made beside the database at the first start."`
+	Standby       bool   `env:"MATRIC_STANDBY" help:"Wait while another server has the database, and take over when it ends."`
 	NoHost        bool   `env:"MATRIC_NO_HOST" help:"No notes and jobs of our own: a gateway in front of another application."`
 
 	BusCapacity int      `default:"8192" env:"MATRIC_BUS_CAPACITY" help:"Events kept for replay."`

@@ -29,7 +29,7 @@ func TestByteSize(t *testing.T) {
 }
 
 // settingNames are those that outside tests rely on.
-const settingNames = `listen database-url no-host bus-capacity bus-bytes max-connections max-connections-per-ip
+const settingNames = `listen database-url standby no-host bus-capacity bus-bytes max-connections max-connections-per-ip
 	max-handshakes-per-second heartbeat idle-timeout write-timeout sse-keepalive allowed-origins require-auth
 	auth-tokens-file webhook-allow-http webhook-allow-cidr webhook-timeout webhook-retry-initial webhook-retry-max
 	webhook-max-in-flight webhook-per-endpoint queue-status-interval shutdown-timeout log-level log-format`

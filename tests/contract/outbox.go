@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,6 +17,7 @@ import (
 // OutboxFixture is an adapter of ports.Outbox and ports.Probe with nothing stored.
 type OutboxFixture struct {
 	Outbox ports.Outbox
+	Keeper ports.OutboxKeeper
 	Probe  ports.Probe
 	// Append commits a record as the other writers of the outbox do: body is JSON in the form that producers send, or
 	// not even that; kind is worker or note, or not even that.
@@ -33,14 +35,16 @@ func Outbox(t *testing.T, open func(t *testing.T) OutboxFixture) {
 		{"records come back decoded, with ID and time", outboxDecoded},
 		{"what cannot be read comes back as bad", outboxBad},
 		{"records are oldest first, at most as many as asked", outboxOrder},
-		{"removed records are gone, up to the position", outboxRemove},
-		{"positions rise, also after all were removed", outboxPositions},
+		{"removed records are gone, and no others", outboxRemove},
+		{"positions of one writer rise, also after all were removed", outboxPositions},
 		{"records outlive the process", outboxRestart},
 		{"wait returns when a record was added since the last look", outboxWait},
 		{"wait returns for what was left to read", outboxWaitLeftover},
 		{"wait ends with its context", outboxWaitEnds},
 		{"wait wakes the reader for every record of any writer", outboxDrain},
 		{"a canary comes out again", outboxCanary},
+		{"the meter counts records and tells the age of the oldest", outboxStats},
+		{"what a newer report makes superfluous can be superseded, and nothing else", outboxSupersede},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
@@ -142,12 +146,18 @@ func outboxRemove(t *testing.T, f OutboxFixture) {
 		f.Append(t, "worker", worker(n))
 	}
 	all := positions(pending(t, f.Outbox, 10))
-	for _, c := range []struct{ through, left int }{{1, 2}, {1, 2}, {0, 2}, {3, 0}} {
-		if err := f.Outbox.Remove(t.Context(), all[c.through]); err != nil {
+	for _, c := range []struct{ remove, left []int64 }{
+		{nil, all},
+		{all[1:2], []int64{all[0], all[2], all[3]}}, // what is below it may have been read by nobody
+		{all[1:3], []int64{all[0], all[3]}},
+		{all[1:2], []int64{all[0], all[3]}},
+		{[]int64{all[3], all[0], all[3] + 1}, []int64{}},
+	} {
+		if err := f.Outbox.Remove(t.Context(), c.remove...); err != nil {
 			t.Fatal(err)
 		}
-		if d := diff(all[len(all)-c.left:], positions(pending(t, f.Outbox, 10))); d != "" {
-			t.Errorf("left after the removal through record %d (-want +got):\n%s", c.through, d)
+		if d := diff(c.left, positions(pending(t, f.Outbox, 10))); d != "" {
+			t.Errorf("left after the removal of %v (-want +got):\n%s", c.remove, d)
 		}
 	}
 }
@@ -231,23 +241,22 @@ func outboxDrain(t *testing.T, f OutboxFixture) {
 	}
 	defer wg.Wait()
 	seen := map[domain.UUID]int{}
-	last := int64(0)
 	for len(seen) < writers*each {
 		if err := f.Outbox.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range pending(t, f.Outbox, 7) {
-			if r.Position <= last {
-				t.Fatalf("position %d after %d", r.Position, last)
+		records := pending(t, f.Outbox, 7)
+		for i, r := range records {
+			if i > 0 && r.Position <= records[i-1].Position {
+				t.Fatalf("position %d after %d", r.Position, records[i-1].Position)
 			}
-			last = r.Position
 			if r.Worker != nil {
 				seen[r.Worker.EventID]++
 			} else {
 				seen[r.Canary]++
 			}
 		}
-		if err := f.Outbox.Remove(t.Context(), last); err != nil {
+		if err := f.Outbox.Remove(t.Context(), positions(records)...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -265,5 +274,69 @@ func outboxCanary(t *testing.T, f OutboxFixture) {
 	got := pending(t, f.Outbox, 10)
 	if len(got) != 1 || got[0].Canary != id(7) || got[0].Worker != nil || got[0].Note != nil || got[0].Bad != nil {
 		t.Errorf("Pending = %+v; want the canary", got)
+	}
+}
+
+func outboxStats(t *testing.T, f OutboxFixture) {
+	measure := func(want int) time.Duration {
+		t.Helper()
+		got, err := f.Keeper.Stats(t.Context())
+		if err != nil || got.Records != want || got.Oldest < 0 {
+			t.Errorf("Stats = %+v, %v; want %d records", got, err, want)
+		}
+		return got.Oldest
+	}
+	if age := measure(0); age != 0 {
+		t.Errorf("nothing is %s old", age)
+	}
+	f.Append(t, "worker", "{")
+	measure(1)
+	began := time.Now()
+	f.Append(t, "worker", fmt.Sprintf(`{"type":"WorkerStarted","event_id":%q,"occurred_at":%q}`, id(1), began.UTC().Format(time.RFC3339Nano)))
+	time.Sleep(20 * time.Millisecond) // to be measured
+	if age := measure(2); age < 15*time.Millisecond || age > time.Minute+time.Since(began) {
+		t.Errorf("the oldest record is %s old after %s", age, time.Since(began))
+	}
+}
+
+func outboxSupersede(t *testing.T, f OutboxFixture) {
+	var want []int
+	n := 0
+	add := func(kept bool, kind, body string) {
+		f.Append(t, kind, body)
+		if kept {
+			want = append(want, n)
+		}
+		n++
+	}
+	event := func(kept bool, kind string, job int) {
+		add(kept, "worker", fmt.Sprintf(`{"type":%q,"event_id":%q,"occurred_at":"2026-11-23T12:41:48.123Z","job_id":%q,"percent":7}`, kind, id(n), id(job)))
+	}
+	event(true, "JobStarted", 1000)
+	event(false, "JobProgress", 1000)
+	event(true, "JobProgress", 1001)
+	event(true, "JobProgress", 1000)
+	event(true, "JobFailed", 1000)
+	event(false, "WorkerStarted", 0)
+	add(true, "worker", "{")
+	add(true, "note", fmt.Sprintf(`{"event_id":%q,"occurred_at":"2026-11-23T12:41:48.123Z","operation":"updated","note_id":%q}`, id(n), id(5)))
+	for range 1500 {
+		event(false, "JobProgress", 1000)
+	}
+	event(true, "JobProgress", 1000)
+	event(true, "WorkerStopped", 0)
+	all := positions(pending(t, f.Outbox, 2*n))
+	if removed, err := f.Keeper.Supersede(t.Context()); err != nil || removed != n-len(want) {
+		t.Errorf("Supersede = %d, %v; want %d", removed, err, n-len(want))
+	}
+	kept := []int64{}
+	for _, i := range want {
+		kept = append(kept, all[i])
+	}
+	if d := diff(kept, positions(pending(t, f.Outbox, 2*n))); d != "" {
+		t.Errorf("records that are left (-want +got):\n%s", d)
+	}
+	if again, err := f.Keeper.Supersede(t.Context()); err != nil || again != 0 {
+		t.Errorf("Supersede again = %d, %v; want nothing to do", again, err)
 	}
 }

@@ -149,6 +149,7 @@ var troubles = []trouble{
 	{"MatricWebhooksFailing", `matric_webhook_attempts_total{class="timeout",outcome="failure"}`, "0+9" + steady},
 	{"MatricDeliveriesDead", `matric_webhook_dead_total`, "0+1" + steady},
 	{"MatricWebhookBacklog", `matric_webhook_backlog_deliveries{state="pending"}`, "20000+100" + steady},
+	{"MatricOutboxStuck", `matric_outbox_oldest_age_seconds`, "100+60" + steady},
 	{"MatricAnomalies", `matric_anomalies_total{kind="outbox"}`, "0+1" + steady},
 	{"MatricLogLost", `matric_logger_dropped_lines_total`, "0+5" + steady},
 	{"MatricLogLost", `matric_reader_missed_events_total{reader="mirror"}`, "0+5" + steady},

@@ -61,6 +61,8 @@ type Server struct {
 
 	t      testing.TB
 	cmd    *exec.Cmd
+	ready  chan string // where it listens, once it is ready
+	waits  chan string // where it answers while it stands by
 	exited chan struct{}
 	err    error // of Wait; read after exited
 	mu     sync.Mutex
@@ -71,11 +73,74 @@ type Server struct {
 // name a database it gets one of its own. It is killed at the end of the test if it still runs.
 func Serve(t testing.TB, flags ...string) *Server {
 	t.Helper()
+	s := start(t, flags)
+	s.AwaitReady()
+	return s
+}
+
+// Standby starts a server that waits for another one's end, and returns once it waits.
+func Standby(t testing.TB, flags ...string) *Server {
+	t.Helper()
+	s := start(t, append([]string{"--standby"}, flags...))
+	s.await(s.waits)
+	return s
+}
+
+// Race starts several servers at once, each to stand by if another one is first, and returns the one that is ready and
+// those that stand by.
+func Race(t testing.TB, n int, flags ...string) (first *Server, others []*Server) {
+	t.Helper()
+	servers := make([]*Server, n)
+	for i := range servers {
+		servers[i] = start(t, append([]string{"--standby"}, flags...))
+	}
+	for _, s := range servers {
+		select {
+		case url := <-s.ready:
+			if first != nil {
+				t.Fatal("two servers are ready")
+			}
+			s.URL, first = url, s
+		case s.URL = <-s.waits:
+			others = append(others, s)
+		case <-s.exited:
+			t.Fatalf("a server ended: %v\n%s", s.err, s.Stderr())
+		case <-time.After(Patience):
+			t.Fatalf("a server is not there after %v\n%s", Patience, s.Stderr())
+		}
+	}
+	if first == nil {
+		t.Fatal("no server is ready")
+	}
+	return first, others
+}
+
+// AwaitReady returns once the server is ready.
+func (s *Server) AwaitReady() {
+	s.t.Helper()
+	s.await(s.ready)
+}
+
+func (s *Server) await(where chan string) {
+	s.t.Helper()
+	select {
+	case s.URL = <-where:
+	case <-s.exited:
+		s.t.Fatalf("serve ended before it was there: %v\n%s", s.err, s.Stderr())
+	case <-time.After(Patience):
+		s.t.Fatalf("serve is not there after %v\n%s", Patience, s.Stderr())
+	}
+}
+
+func start(t testing.TB, flags []string) *Server {
+	t.Helper()
 	args := append([]string{"serve", "--listen", "127.0.0.1:0"}, flags...)
 	if !strings.Contains(strings.Join(flags, " "), "--database-url") {
 		args = append(args, "--database-url", "sqlite:"+filepath.Join(t.TempDir(), "hub.db"))
 	}
-	s := &Server{t: t, cmd: exec.Command(Binary(t), args...), exited: make(chan struct{})}
+	s := &Server{
+		t: t, cmd: exec.Command(Binary(t), args...), ready: make(chan string, 1), waits: make(chan string, 1), exited: make(chan struct{}),
+	}
 	s.cmd.Env = environment()
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	pipe, err := s.cmd.StderrPipe()
@@ -85,21 +150,13 @@ func Serve(t testing.TB, flags ...string) *Server {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ready := make(chan string, 1)
-	go s.follow(bufio.NewScanner(pipe), ready)
+	go s.follow(bufio.NewScanner(pipe))
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
 			t.Logf("server's standard error:\n%s", s.Stderr())
 		}
 	})
-	select {
-	case s.URL = <-ready:
-	case <-s.exited:
-		t.Fatalf("serve ended before it was ready: %v\n%s", s.err, s.Stderr())
-	case <-time.After(Patience):
-		t.Fatalf("serve is not ready after %v\n%s", Patience, s.Stderr())
-	}
 	return s
 }
 
@@ -113,13 +170,16 @@ func environment() (env []string) {
 	return env
 }
 
-func (s *Server) follow(lines *bufio.Scanner, ready chan<- string) {
+func (s *Server) follow(lines *bufio.Scanner) {
 	for lines.Scan() {
 		s.mu.Lock()
 		s.stderr.WriteString(lines.Text() + "\n")
 		s.mu.Unlock()
 		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
-			ready <- url
+			s.ready <- url
+		}
+		if url, ok := strings.CutPrefix(lines.Text(), "standing by on "); ok {
+			s.waits <- url
 		}
 	}
 	s.err = s.cmd.Wait()
@@ -182,4 +242,26 @@ func Run(t testing.TB, args ...string) (stdout, stderr string, code int) {
 		t.Fatalf("%v does not end\n%s", args, errs.String())
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// Next returns the one of the servers that stand by which is ready next, and the rest.
+func Next(t testing.TB, waiting []*Server) (ready *Server, rest []*Server) {
+	t.Helper()
+	over := time.After(Patience)
+	look := time.NewTicker(5 * time.Millisecond) // at any number of channels
+	defer look.Stop()
+	for {
+		for i, s := range waiting {
+			select {
+			case s.URL = <-s.ready:
+				return s, append(append([]*Server(nil), waiting[:i]...), waiting[i+1:]...)
+			default:
+			}
+		}
+		select {
+		case <-look.C:
+		case <-over:
+			t.Fatal("nobody takes over")
+		}
+	}
 }

@@ -34,7 +34,8 @@ var shared = sync.OnceValues(func() (string, error) {
 	if dsn := os.Getenv("PGTEST_DSN"); dsn != "" {
 		return dsn, nil
 	}
-	return start()
+	dsn, _, err := start() // which lives as long as this process
+	return dsn, err
 })
 
 var databases atomic.Int64
@@ -44,12 +45,23 @@ var databases atomic.Int64
 func Database(tb testing.TB) string {
 	tb.Helper()
 	server, err := shared()
+	required(tb, err)
+	return create(tb, server)
+}
+
+// required skips the test, or fails it, when there is no server.
+func required(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil && os.Getenv("CI") == "true" {
 		tb.Fatalf("pgtest: CI is set, and there is no PostgreSQL: %v", err)
 	}
 	if err != nil {
 		tb.Skipf("pgtest: SKIPPED, NOTHING WAS TESTED ON POSTGRESQL: %v", err)
 	}
+}
+
+func create(tb testing.TB, server string) (dsn string) {
+	tb.Helper()
 	u, err := url.Parse(server)
 	if err != nil {
 		tb.Fatal("pgtest: PGTEST_DSN is not a URL") // the error would repeat it, and its password

@@ -2,8 +2,11 @@
 
 package pgtest
 
-import "errors"
+import (
+	"errors"
+	"io"
+)
 
-func start() (string, error) {
-	return "", errors.New("a server can be started on Unix only; set PGTEST_DSN to use one")
+func start() (string, io.WriteCloser, error) {
+	return "", nil, errors.New("a server can be started on Unix only; set PGTEST_DSN to use one")
 }

@@ -5,6 +5,7 @@ package pgtest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -18,23 +19,28 @@ import (
 const nobody = 65534
 
 // watchdog runs the command that follows its name until its standard input ends, which is when the process that holds the
-// other end has ended, were it by kill -9. Then it removes the directory.
+// other end has ended, were it by kill -9. Then it removes the directory. For each line of input it ends the command by the
+// signal that the line names, and runs it again.
 const watchdog = `dir=$1; shift
 "$@" </dev/null & server=$!
-cat >/dev/null
+while read -r signal; do
+	kill -"$signal" $server
+	wait $server
+	"$@" </dev/null & server=$!
+done
 kill -QUIT $server
 wait $server
 rm -rf "$dir"`
 
-// start makes a data directory and a server on it, and returns its URL.
-func start() (dsn string, err error) {
+// start makes a data directory and a server on it, and returns its URL, and what its watchdog reads.
+func start() (dsn string, leash io.WriteCloser, err error) {
 	bin, err := binaries()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	dir, err := os.MkdirTemp("/tmp", "pgtest") // a socket's path has at most 107 bytes
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -44,11 +50,11 @@ func start() (dsn string, err error) {
 	}()
 	as, err := unprivileged(dir)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer log.Close()
 	command := func(name string, args ...string) *exec.Cmd {
@@ -62,20 +68,20 @@ func start() (dsn string, err error) {
 	data := filepath.Join(dir, "data")
 	if err := command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
 		"--no-sync", "--no-instructions").Run(); err != nil {
-		return "", fmt.Errorf("initdb: %w", err)
+		return "", nil, fmt.Errorf("initdb: %w", err)
 	}
 	return serve(command, dir, append([]string{filepath.Join(bin, "postgres"), "-D", data}, settings(dir)...))
 }
 
 // serve runs the server under the watchdog.
-func serve(command func(name string, args ...string) *exec.Cmd, dir string, server []string) (string, error) {
+func serve(command func(name string, args ...string) *exec.Cmd, dir string, server []string) (string, io.WriteCloser, error) {
 	cmd := command("/bin/sh", append([]string{"-c", watchdog, "watchdog", dir}, server...)...)
 	leash, err := cmd.StdinPipe() // held open until the process ends
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -86,9 +92,9 @@ func serve(command func(name string, args ...string) *exec.Cmd, dir string, serv
 	if err := await(dsn, ended); err != nil {
 		_ = leash.Close()
 		<-ended
-		return "", err
+		return "", nil, err
 	}
-	return dsn, nil
+	return dsn, leash, nil
 }
 
 // binaries returns the directory that initdb and postgres are in.
