@@ -57,6 +57,9 @@ func callInvalid(c *client) {
 	hook := c.subscribe(harness.NewReceiver(c.t, nil).URL)
 	long := func(n int) string { return strings.Repeat("x", n) }
 	for name, tt := range map[string]struct{ field, method, path, body string }{
+		"order of connections":      {"sort", "GET", "/api/v1/connections?sort=color", ""},
+		"no connections":            {"limit", "GET", "/api/v1/connections?limit=0", ""},
+		"transport":                 {"transport", "GET", "/api/v1/connections?transport=telex", ""},
 		"limit of zero":             {"limit", "GET", notes + "?limit=0", ""},
 		"limit too high":            {"limit", "GET", jobs + "?limit=501", ""},
 		"limit that is no number":   {"limit", "GET", hook + "/deliveries?limit=all", ""},
