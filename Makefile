@@ -105,6 +105,11 @@ bench-peers: build peers ## Measure the streams beside other libraries and the m
 	$(BIN)/streams compare --hub $(BIN)/matric-events --peers $(BIN)/peers --servers $(SERVERS) --sizes $(SIZES) --rates $(RATES) \
 	  --runs $(RUNS) --duration $(DURATION) --json $(JSON)
 
+.PHONY: bench-telemetry
+bench-telemetry: build ## Measure what a line for each event costs (3 minutes)
+	$(GO) build -o $(BIN)/streams ./tests/load/streams
+	$(BIN)/streams compare --hub $(BIN)/matric-events --servers hub,hub-logs --sizes 1000 --rates 100,max --runs $(RUNS) --duration 10s
+
 # The peers are a module of their own, so that what they need does not become what the hub needs.
 .PHONY: peers
 peers:
