@@ -49,7 +49,8 @@ endif
 # Of Debian's package only the tool is wanted; the server that comes with it is not started by tests.
 promtool:
 ifeq ($(shell command -v promtool),)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends prometheus >/dev/null; \
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends prometheus >/dev/null \
+	  || echo "promtool could not be installed: alert rules are not tried"; \
 	else echo "promtool is not installed: alert rules are not tried"; fi
 endif
 

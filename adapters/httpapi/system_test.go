@@ -146,8 +146,10 @@ func TestConnectionsAreSelectedAndSorted(t *testing.T) {
 	r := open(t, nil)
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for n, c := range []domain.Connection{
-		{Transport: "sse", Lag: 1, Delivered: 9}, {Transport: "websocket", User: "ada", Lag: 3, Delivered: 7},
-		{Transport: "sse", User: "ada", Lag: 2, Delivered: 8}, {Transport: "poll", Lag: 3},
+		{Transport: "sse", Lag: 1, Delivered: 9},
+		{Transport: "websocket", User: "ada", Lag: 3, Delivered: 7},
+		{Transport: "sse", User: "ada", Lag: 2, Delivered: 8},
+		{Transport: "poll", Lag: 3},
 	} {
 		c.ID, c.Since = domain.UUID{6: 0x70, 15: byte(n)}, noon.Add(time.Duration(n)*time.Second)
 		place, err := r.registry.Admit(c.Transport, "127.0.0.1")

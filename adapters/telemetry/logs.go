@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"io"
 	stdlog "log"
 	"strings"
@@ -18,8 +19,9 @@ const maxQueuedLines = 1 << 14
 // Logs writes structured lines to one place. Whoever logs never waits for that place: a full pipe costs lines, which are
 // counted, and stops nobody. Use OpenLogs.
 type Logs struct {
-	out     io.Writer // takes whole lines, one or several at a time
+	out     io.Writer // takes whole lines
 	level   zerolog.Level
+	format  Format
 	queue   diode.Writer
 	dropped atomic.Uint64
 }
@@ -42,7 +44,7 @@ func OpenLogs(w io.Writer, level string, format Format) *Logs {
 	if err != nil {
 		parsed = zerolog.InfoLevel
 	}
-	l := &Logs{out: zerolog.SyncWriter(w), level: parsed}
+	l := &Logs{out: zerolog.SyncWriter(w), level: parsed, format: format}
 	if format != JSON {
 		l.out = zerolog.ConsoleWriter{Out: l.out, TimeFormat: time.TimeOnly, NoColor: format == Console}
 	}
@@ -53,6 +55,17 @@ func OpenLogs(w io.Writer, level string, format Format) *Logs {
 // Logger returns a logger. It may be used after Close, to no effect.
 func (l *Logs) Logger() zerolog.Logger {
 	return zerolog.New(l.queue).Level(l.level).With().Timestamp().Logger()
+}
+
+// writeLines writes whole lines at once, and waits for the place that they go to. That this fails there is no place to say.
+func (l *Logs) writeLines(lines []byte) {
+	if l.format == JSON {
+		_, _ = l.out.Write(lines)
+		return
+	}
+	for line := range bytes.Lines(lines) { // zerolog's writer for people takes one at a time
+		_, _ = l.out.Write(line)
+	}
 }
 
 // Dropped returns how many lines were lost because they could not be written in time.

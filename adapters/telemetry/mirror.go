@@ -35,8 +35,7 @@ type Mirror struct {
 // NewMirror returns a mirror that writes to the logs. Of events below warn it writes every sample-th of each type; zero
 // or one means all. subscribers counts connections.
 func NewMirror(logs *Logs, feed ports.Feed, subscribers func() int, sample int) *Mirror {
-	m := &Mirror{feed: feed, subscribers: subscribers, sample: uint64(max(sample, 1))}
-	m.write = func(lines []byte) { _, _ = logs.out.Write(lines) } // a log that cannot be written to cannot say so
+	m := &Mirror{feed: feed, subscribers: subscribers, sample: uint64(max(sample, 1)), write: logs.writeLines}
 	m.log = zerolog.New(&m.lines).Level(logs.level).With().Timestamp().Logger()
 	for t := range domain.AllTypes.All() {
 		if level(t) >= logs.level {

@@ -91,6 +91,24 @@ func TestMirrorHasALineForEachEvent(t *testing.T) {
 	})
 }
 
+func TestMirrorForPeople(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out, log := &sink{}, eventlog.New(id(0), eventlog.Options{})
+		logs := OpenLogs(out, "debug", Console)
+		stop := run(t, NewMirror(logs, log, three, 1))
+		publish(t, log, everyType()...)
+		stop()
+		if err := logs.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for kind := range domain.AllTypes.All() {
+			if !strings.Contains(out.String(), "event.type="+kind.String()+" ") {
+				t.Errorf("no line for %s in\n%s", kind, out)
+			}
+		}
+	})
+}
+
 func TestMirrorKeepsToTheLevel(t *testing.T) {
 	for level, want := range map[string]int{"trace": 7, "debug": 7, "info": 5, "warn": 1, "error": 0, "disabled": 0} {
 		synctest.Test(t, func(t *testing.T) {

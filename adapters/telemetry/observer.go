@@ -59,7 +59,8 @@ func NewObserver(log zerolog.Logger, reg *prometheus.Registry) *Observer {
 			o.refused.WithLabelValues(transport, reason)
 		}
 	}
-	for _, kind := range []string{"late_event", "outbox", "outbox_record", "outbox_long", "queue_count", "queue_status", "job",
+	for _, kind := range []string{
+		"late_event", "outbox", "outbox_record", "outbox_long", "queue_count", "queue_status", "job",
 		"webhook_record", "webhook_claim", "webhook_settle", "webhook_take_over", "webhook_transition", "webhook_prune",
 	} {
 		o.anomalies.WithLabelValues(kind)

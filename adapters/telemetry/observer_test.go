@@ -144,7 +144,8 @@ func TestAttempts(t *testing.T) {
 		t.Fatal(err)
 	}
 	outcomes := []webhook.Outcome{
-		{StatusCode: 204}, {StatusCode: 500, Body: canary},
+		{StatusCode: 204},
+		{StatusCode: 500, Body: canary},
 		{Fault: webhook.ClassDNS, Detail: "lookup hooks.example: no such host"},
 		{Fault: webhook.ClassBadResponse, Detail: "malformed HTTP response " + canary},
 		{Fault: webhook.ClassInterrupted},

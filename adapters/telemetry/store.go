@@ -59,6 +59,7 @@ type timedDeliveries struct {
 	s *Stores
 }
 
+// Record implements ports.Deliveries.
 func (t timedDeliveries) Record(ctx context.Context, lease domain.UUID, ds []webhook.Delivery) (left []domain.UUID, err error) {
 	start := time.Now()
 	left, err = t.Deliveries.Record(ctx, lease, ds)
@@ -66,6 +67,7 @@ func (t timedDeliveries) Record(ctx context.Context, lease domain.UUID, ds []web
 	return left, err
 }
 
+// Claim implements ports.Deliveries.
 func (t timedDeliveries) Claim(ctx context.Context, lease domain.UUID, now time.Time, rooms []webhook.Room) (claimed []webhook.Delivery, next map[domain.UUID]time.Time, err error) {
 	start := time.Now()
 	claimed, next, err = t.Deliveries.Claim(ctx, lease, now, rooms)
@@ -73,6 +75,7 @@ func (t timedDeliveries) Claim(ctx context.Context, lease domain.UUID, now time.
 	return claimed, next, err
 }
 
+// Settle implements ports.Deliveries.
 func (t timedDeliveries) Settle(ctx context.Context, lease domain.UUID, done []webhook.Settled, states []webhook.State) (fenced []domain.UUID, err error) {
 	start := time.Now()
 	fenced, err = t.Deliveries.Settle(ctx, lease, done, states)
@@ -83,6 +86,7 @@ func (t timedDeliveries) Settle(ctx context.Context, lease domain.UUID, done []w
 	return fenced, err
 }
 
+// TakeOver implements ports.Deliveries.
 func (t timedDeliveries) TakeOver(ctx context.Context, lease domain.UUID, now time.Time) (next map[domain.UUID]time.Time, err error) {
 	start := time.Now()
 	next, err = t.Deliveries.TakeOver(ctx, lease, now)
@@ -109,6 +113,7 @@ type timedWebhooks struct {
 	s    *Stores
 }
 
+// Webhooks implements ports.Webhooks.
 func (t timedWebhooks) Webhooks(ctx context.Context) (hooks []webhook.Webhook, err error) {
 	start := time.Now()
 	hooks, err = t.next.Webhooks(ctx)
@@ -116,6 +121,7 @@ func (t timedWebhooks) Webhooks(ctx context.Context) (hooks []webhook.Webhook, e
 	return hooks, err
 }
 
+// Change implements ports.Webhooks.
 func (t timedWebhooks) Change(ctx context.Context, id domain.UUID, change func(current *webhook.Webhook) (*webhook.Webhook, error)) error {
 	start := time.Now()
 	err := t.next.Change(ctx, id, change)

@@ -16,6 +16,7 @@ type timedNotes struct {
 	s    *Stores
 }
 
+// Write implements ports.Notes.
 func (t timedNotes) Write(ctx context.Context, id domain.UUID, change func(current *domain.Note) (ports.NoteWrite, error)) error {
 	start := time.Now()
 	err := t.next.Write(ctx, id, change)
@@ -23,6 +24,7 @@ func (t timedNotes) Write(ctx context.Context, id domain.UUID, change func(curre
 	return err
 }
 
+// Note implements ports.Notes.
 func (t timedNotes) Note(ctx context.Context, id domain.UUID) (note domain.Note, err error) {
 	start := time.Now()
 	note, err = t.next.Note(ctx, id)
@@ -30,6 +32,7 @@ func (t timedNotes) Note(ctx context.Context, id domain.UUID) (note domain.Note,
 	return note, err
 }
 
+// Notes implements ports.Notes.
 func (t timedNotes) Notes(ctx context.Context, q domain.NoteQuery) (notes []domain.Note, err error) {
 	start := time.Now()
 	notes, err = t.next.Notes(ctx, q)
@@ -45,6 +48,7 @@ type timedOutbox struct {
 	s *Stores
 }
 
+// Pending implements ports.Outbox.
 func (t timedOutbox) Pending(ctx context.Context, limit int) (records []ports.OutboxRecord, err error) {
 	start := time.Now()
 	records, err = t.Outbox.Pending(ctx, limit)
@@ -52,6 +56,7 @@ func (t timedOutbox) Pending(ctx context.Context, limit int) (records []ports.Ou
 	return records, err
 }
 
+// Remove implements ports.Outbox.
 func (t timedOutbox) Remove(ctx context.Context, positions ...int64) error {
 	start := time.Now()
 	err := t.Outbox.Remove(ctx, positions...)
@@ -67,6 +72,7 @@ type timedJobs struct {
 	s *Stores
 }
 
+// Enqueue implements ports.JobQueue.
 func (t timedJobs) Enqueue(ctx context.Context, spec domain.JobSpec) (job domain.Job, err error) {
 	start := time.Now()
 	job, err = t.JobQueue.Enqueue(ctx, spec)
@@ -82,6 +88,7 @@ type timedCounter struct {
 	s    *Stores
 }
 
+// CountJobs implements ports.JobCounter.
 func (t timedCounter) CountJobs(ctx context.Context) (counts domain.QueueStatus, err error) {
 	start := time.Now()
 	counts, err = t.next.CountJobs(ctx)
