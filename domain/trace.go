@@ -11,6 +11,8 @@ type Trace struct {
 	ID    [16]byte
 	Span  [8]byte
 	Flags byte
+	// Parent is the span that this one is below, where both are known; it is in no traceparent.
+	Parent [8]byte
 }
 
 // ParseTrace reads a traceparent (W3C Trace Context, section 3.2). Of a version that is not known yet, what version 00 has
@@ -47,4 +49,6 @@ func (t Trace) String() string {
 func (t Trace) TraceID() string { return hex.EncodeToString(t.ID[:]) }
 
 // Child returns the trace at a span below this one. Of the flags only those that version 00 knows go on: sampled.
-func (t Trace) Child(span [8]byte) Trace { return Trace{ID: t.ID, Span: span, Flags: t.Flags & 1} }
+func (t Trace) Child(span [8]byte) Trace {
+	return Trace{ID: t.ID, Span: span, Flags: t.Flags & 1, Parent: t.Span}
+}

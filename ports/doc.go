@@ -16,4 +16,5 @@
 //	JobQueue, JobCounter      adapters/jobs
 //	Authenticator             adapters/tokens
 //	Observer                  adapters/telemetry
+//	SpanSink                  adapters/otlp
 package ports

@@ -29,6 +29,7 @@ type Sources struct {
 	Webhooks interface{ Stats() delivery.Stats }
 	Outbox   ports.OutboxMeter
 	Backlog  ports.DeliveryMeter
+	Spans    interface{ Dropped() uint64 } // nil without a collector: none are lost then
 }
 
 // NewRegistry returns a registry with the metrics of the Go runtime, the process and the build.
@@ -67,6 +68,7 @@ var (
 	jobs         = describeMetric("matric_queue_jobs", "Jobs that are not finished.", "state")
 	outboxDepth  = describeMetric("matric_outbox_records", "Changes that are committed and not yet published.")
 	outboxAge    = describeMetric("matric_outbox_oldest_age_seconds", "Since the oldest of them was written.")
+	droppedSpans = describeMetric("matric_spans_dropped_total", "Spans that the collector did not take in time.")
 	droppedLines = describeMetric("matric_logger_dropped_lines_total", "Lines that could not be written in time.")
 )
 
@@ -119,6 +121,11 @@ func (r *reader) Collect(to chan<- prometheus.Metric) {
 			ch.gauge(outboxAge, s.Oldest.Seconds())
 		}
 	}
+	lost := uint64(0)
+	if r.Spans != nil {
+		lost = r.Spans.Dropped()
+	}
+	ch.counter(droppedSpans, lost)
 	if r.Queue != nil {
 		if q, err := r.Queue.CountJobs(ctx); err == nil {
 			ch.gauge(jobs, float64(q.Running), "running")

@@ -50,6 +50,10 @@ type streams struct{ app.StreamStats }
 
 func (s streams) Stats() app.StreamStats { return s.StreamStats }
 
+type lossy struct{}
+
+func (lossy) Dropped() uint64 { return 12 }
+
 type meter struct {
 	asked *int
 	err   error
@@ -92,7 +96,7 @@ func everything(t *testing.T) (*Observer, Sources) {
 	s.SSE.ReplaySize.Observe(11)
 	return o, Sources{
 		Log: log, Bridge: bridge, Registry: registry, Streams: streams{s}, Mirror: NewMirror(logs, log, three, 1), Logs: logs,
-		Queue: counter{}, Webhooks: dispatcher{}, Outbox: outbox{}, Backlog: meter{asked: new(int)},
+		Queue: counter{}, Webhooks: dispatcher{}, Outbox: outbox{}, Backlog: meter{asked: new(int)}, Spans: lossy{},
 	}
 }
 
@@ -114,7 +118,7 @@ func TestMetricsReadTheirSources(t *testing.T) {
 		`matric_queue_jobs{state="running"} 2`, `matric_queue_jobs{state="pending"} 3`,
 		`matric_webhook_deliveries_in_flight{stage="place"} 6`, `matric_webhook_deliveries_in_flight{stage="answer"} 5`,
 		`matric_webhook_deliveries_in_flight{stage="store"} 7`, `matric_webhook_endpoints{state="pending"} 8`,
-		`matric_webhook_endpoints{state="failing"} 9`, "matric_logger_dropped_lines_total 0",
+		`matric_webhook_endpoints{state="failing"} 9`, "matric_logger_dropped_lines_total 0", "matric_spans_dropped_total 12",
 		"matric_outbox_records 11", "matric_outbox_oldest_age_seconds 1.5",
 		`matric_webhook_backlog_deliveries{state="pending"} 3`, `matric_webhook_backlog_deliveries{state="dead"} 0`,
 		`matric_webhook_backlog_oldest_age_seconds{state="pending"} 59.9`,

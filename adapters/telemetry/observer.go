@@ -25,6 +25,7 @@ type Observer struct {
 	refused   *prometheus.CounterVec
 	anomalies *prometheus.CounterVec
 	healthy   *prometheus.GaugeVec
+	spans     ports.SpanSink // nil for nowhere
 
 	mu     sync.Mutex // guards ailing: lines tell of changes, in order
 	ailing string     // the part that was told to fail last
@@ -60,13 +61,16 @@ func NewObserver(log zerolog.Logger, reg *prometheus.Registry) *Observer {
 		}
 	}
 	for _, kind := range []string{
-		"late_event", "outbox", "outbox_record", "outbox_long", "queue_count", "queue_status", "job",
+		"late_event", "outbox", "outbox_record", "outbox_long", "queue_count", "queue_status", "job", "otlp",
 		"webhook_record", "webhook_claim", "webhook_settle", "webhook_take_over", "webhook_transition", "webhook_prune",
 	} {
 		o.anomalies.WithLabelValues(kind)
 	}
 	return o
 }
+
+// TraceTo has spans of what is observed go to the sink. It must come before Sender and Publisher.
+func (o *Observer) TraceTo(sink ports.SpanSink) { o.spans = sink }
 
 var transports = []string{"websocket", "sse", "poll"}
 

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -13,6 +14,7 @@ import (
 // Sender is a sender that logs and counts the attempts that another one makes. Use Observer.Sender.
 type Sender struct {
 	next     ports.Sender
+	spans    ports.SpanSink
 	log      zerolog.Logger
 	attempts *prometheus.CounterVec
 	took     *prometheus.HistogramVec
@@ -30,7 +32,7 @@ const (
 // Sender returns a sender that observes what next does.
 func (o *Observer) Sender(next ports.Sender) *Sender {
 	s := &Sender{
-		next: next, log: o.log,
+		next: next, log: o.log, spans: o.spans,
 		attempts: counters(o.reg, "matric_webhook_attempts_total", "Delivery attempts, by outcome and by what kept them from succeeding.", "outcome", "class"),
 		took: histograms(o.reg, "matric_webhook_attempt_duration_seconds", "How long attempts took, from the look-up of the name to the last byte.",
 			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}, "outcome"),
@@ -60,6 +62,9 @@ func (s *Sender) Send(ctx context.Context, r webhook.Request) webhook.Outcome {
 	class := o.Class()
 	s.attempts.WithLabelValues(outcome(class), class.String()).Inc()
 	s.took.WithLabelValues(outcome(class)).Observe(o.Timings.Total.Seconds())
+	if r.Trace != nil && s.spans != nil {
+		s.spans.Span(attemptSpan(&r, &o))
+	}
 	level := zerolog.DebugLevel
 	if outcome(class) == failed {
 		level = zerolog.WarnLevel
@@ -82,6 +87,20 @@ func (s *Sender) Send(ctx context.Context, r webhook.Request) webhook.Outcome {
 	}
 	e.Msg("webhook attempt")
 	return o
+}
+
+func attemptSpan(r *webhook.Request, o *webhook.Outcome) ports.Span {
+	attributes := map[string]string{
+		"event.id": r.Event.String(), "event.type": r.Type.String(), "webhook.id": r.Webhook.String(), "delivery.id": r.Delivery.String(),
+		"attempt": strconv.Itoa(r.Attempt), "endpoint": r.URL.String(),
+	}
+	if o.StatusCode != 0 {
+		attributes["http.response.status_code"] = strconv.Itoa(o.StatusCode)
+	}
+	return ports.Span{
+		Trace: *r.Trace, Name: "webhook attempt", Client: true, Start: o.StartedAt, End: o.StartedAt.Add(o.Timings.Total),
+		Failed: o.Class().String(), Attributes: attributes,
+	}
 }
 
 // tells reports whether the detail of a failure comes from our side of the connection. What an answer that is no HTTP

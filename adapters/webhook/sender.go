@@ -6,9 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -149,15 +147,9 @@ func (s *Sender) request(ctx context.Context, r webhook.Request, now time.Time) 
 	h.Set("X-Matric-Delivery", r.Delivery.String())
 	h.Set("X-Matric-Attempt", strconv.Itoa(r.Attempt))
 	if r.Trace != nil {
-		h.Set("traceparent", r.Trace.Child(newSpan()).String())
+		h.Set("traceparent", r.Trace.String())
 	}
 	return req, r.Keys.Sign(h.Set, r.Event.String(), now, r.Body)
-}
-
-// newSpan returns an identifier for one attempt in a trace. It is not zero, which stands for none.
-func newSpan() (span [8]byte) {
-	binary.BigEndian.PutUint64(span[:], rand.Uint64()|1)
-	return span
 }
 
 // buffers serve read.

@@ -23,6 +23,17 @@ func TestContext(t *testing.T) {
 	}
 }
 
+func TestBelow(t *testing.T) {
+	if Below(nil) != nil {
+		t.Error("something below nothing")
+	}
+	parent := &domain.Trace{ID: [16]byte{1}, Span: [8]byte{2}, Flags: 1}
+	one, two := Below(parent), Below(parent)
+	if one.ID != parent.ID || one.Parent != parent.Span || one.Flags != 1 || one.Span == two.Span || one.Span == [8]byte{} {
+		t.Errorf("%+v and %+v below %+v", one, two, parent)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	m := NewMemory()
 	one, two := &domain.Trace{Flags: 1}, &domain.Trace{Flags: 2}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/matric/matric-events/adapters/httpapi"
 	"github.com/matric/matric-events/adapters/jobs"
+	"github.com/matric/matric-events/adapters/otlp"
 	"github.com/matric/matric-events/adapters/sqlstore"
 	"github.com/matric/matric-events/adapters/stream"
 	"github.com/matric/matric-events/adapters/telemetry"
@@ -35,6 +36,7 @@ type hub struct {
 	log      zerolog.Logger
 	observer *telemetry.Observer
 	stores   *telemetry.Stores
+	exporter *otlp.Exporter // nil without a collector
 	listener net.Listener
 	store    *sqlstore.DB
 	events   *eventlog.Log
@@ -49,7 +51,7 @@ type hub struct {
 
 	// What runs, in stages that end one after the other: what takes in first, then what passes on, and last what
 	// delivers, so that nothing is left behind by something that has ended already.
-	intake, passing, recording, delivering []runner
+	intake, passing, recording, delivering, exporting []runner
 }
 
 // runner blocks until ctx ends, or until it cannot go on.
@@ -90,6 +92,9 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	release, commit := buildVersion()
 	h.observer = telemetry.NewObserver(h.log, telemetry.NewRegistry(release))
 	h.stores = h.observer.Stores()
+	if err := h.openTraces(release); err != nil {
+		return nil, err
+	}
 	h.openCore(origins)
 	services := httpapi.Services{
 		Publisher: h.observer.Publisher(h.bridge), Queue: h.monitor, Registry: h.registry, Auth: auth,
@@ -112,12 +117,29 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	return h, nil
 }
 
+// openTraces sends spans to a collector, if there is one.
+func (h *hub) openTraces(release string) (err error) {
+	if h.settings.OTLPEndpoint == "" {
+		return nil
+	}
+	if h.exporter, err = otlp.New(h.settings.OTLPEndpoint, otlp.Options{Version: release, Observer: h.observer}); err != nil {
+		return err
+	}
+	h.observer.TraceTo(h.exporter)
+	h.exporting = append(h.exporting, h.exporter.Run)
+	return nil
+}
+
 // openMetrics serves what everything counts.
 func (h *hub) openMetrics(services *httpapi.Services, dispatcher *delivery.Dispatcher) {
-	services.Metrics = h.observer.Metrics(telemetry.Sources{
+	sources := telemetry.Sources{
 		Log: h.events, Bridge: h.bridge, Registry: h.registry, Streams: h.engine, Mirror: h.mirror, Logs: h.logs, Queue: h.monitor,
 		Webhooks: dispatcher, Outbox: h.store.Outbox(), Backlog: h.store.Deliveries(),
-	})
+	}
+	if h.exporter != nil {
+		sources.Spans = h.exporter
+	}
+	services.Metrics = h.observer.Metrics(sources)
 }
 
 // openCore makes the log, the bridge to it and the engine that reads from it.
@@ -242,7 +264,7 @@ func (h *hub) run(ctx context.Context) error {
 	intake, ctx := errgroup.WithContext(ctx)
 	background := context.WithoutCancel(ctx)
 	endings := []func() error{intake.Wait}
-	for _, stage := range [][]runner{h.passing, h.recording, h.delivering} {
+	for _, stage := range [][]runner{h.passing, h.recording, h.delivering, h.exporting} {
 		endings = append(endings, start(background, stage, intake))
 	}
 	for _, f := range h.intake {

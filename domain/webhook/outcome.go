@@ -29,7 +29,7 @@ type Request struct {
 	Headers  Headers
 	Keys     signing.Keys
 	Body     []byte        // the event's bytes; never written to
-	Trace    *domain.Trace // in which the event happened; nil when that is not known
+	Trace    *domain.Trace // the attempt's place in the trace that the event happened in; nil when there is none
 }
 
 // Class says what kept an attempt from succeeding. The zero Class is nothing did, or the status says it all.

@@ -39,6 +39,7 @@ var rules = map[string]rule{
 	"adapters/httpapi":      {own: "domain ports app docs adapters/internal", ext: "github.com/julienschmidt/httprouter", deny: "database/sql testing"},
 	"adapters/jobs":         {own: "domain ports", ext: "github.com/riverqueue/river", deny: "net testing"},
 	"adapters/memory":       {own: "domain ports", deny: "database/sql net os testing"},
+	"adapters/otlp":         {own: "domain ports", deny: "database/sql testing"},
 	"adapters/sqlstore":     {own: "domain ports migrations", ext: "github.com/jmoiron/sqlx github.com/lib/pq github.com/pressly/goose/v3 golang.org/x/text/unicode/norm modernc.org/sqlite", deny: "net/http testing"},
 	"adapters/stream":       {own: "domain ports app adapters/internal", ext: "github.com/gobwas/ws github.com/gobwas/httphead golang.org/x/sys/unix", deny: "database/sql testing"},
 	"adapters/telemetry":    {own: "domain ports app", ext: "github.com/prometheus/client_golang github.com/rs/zerolog", deny: "database/sql testing"},

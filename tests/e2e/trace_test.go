@@ -1,8 +1,10 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -84,5 +86,64 @@ func TestTraceGoesOnInWebhooks(t *testing.T) {
 		if !found {
 			t.Errorf("no line of %s has its trace_id", line)
 		}
+	}
+}
+
+// With a collector, the hub's own work shows in the trace: the producer's call below the producer's span, the attempt below
+// the call, under the identifier that the receiver saw.
+func TestSpansGoToACollector(t *testing.T) {
+	type span struct{ TraceID, SpanID, ParentSpanID, Name string }
+	spans := make(chan span, 100)
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			ResourceSpans []struct {
+				ScopeSpans []struct{ Spans []span }
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil || r.URL.Path != "/v1/traces" {
+			t.Errorf("%s: %v", r.URL, err)
+			return
+		}
+		for _, s := range request.ResourceSpans[0].ScopeSpans[0].Spans {
+			spans <- s
+		}
+	}))
+	defer collector.Close()
+	s := harness.Serve(t, "--webhook-allow-http", "--webhook-allow-cidr", "127.0.0.0/8", "--otlp-endpoint", collector.URL)
+	receiver := harness.NewReceiver(t, nil)
+	s.Call(201, "POST", "/api/v1/webhooks", fmt.Sprintf(`{"url":%q}`, receiver.URL))
+	for _, flags := range []string{"00", "01"} { // one that is not sampled is not exported
+		req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/api/v1/worker-events",
+			strings.NewReader(`{"type":"JobQueued","job_id":"0198f3a0-0000-7000-8000-0000000000`+flags+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"+flags)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	var seen string
+	for _, d := range receiver.Await(t, "two deliveries", func(ds []harness.Delivery) bool { return len(ds) == 2 }) {
+		if p := d.Header.Get("traceparent"); strings.HasSuffix(p, "-01") {
+			seen = p[36:52]
+		}
+	}
+	if code := s.Stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	close(spans)
+	got := map[string]span{}
+	for s := range spans {
+		got[s.Name] = s
+	}
+	call, attempt := got["publish worker_events"], got["webhook attempt"]
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	if len(got) != 2 || call.TraceID != trace || attempt.TraceID != trace || call.ParentSpanID != "b7ad6b7169203331" ||
+		attempt.ParentSpanID != call.SpanID || attempt.SpanID != seen {
+		t.Errorf("spans %+v; the receiver saw %s", got, seen)
 	}
 }
