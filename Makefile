@@ -33,8 +33,8 @@ race: prepare ## Run all tests under the race detector
 NPM_PACKAGES := tests/clients/node_modules/.package-lock.json
 HAVE_INITDB  := $(shell command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)
 
-.PHONY: prepare postgres promtool
-prepare: postgres promtool $(if $(shell command -v npm),$(NPM_PACKAGES))
+.PHONY: prepare postgres nginx promtool
+prepare: postgres nginx promtool $(if $(shell command -v npm),$(NPM_PACKAGES))
 	@command -v npm >/dev/null || echo "npm is not installed: tests with stock npm clients are skipped"
 
 $(NPM_PACKAGES): tests/clients/package-lock.json
@@ -44,6 +44,12 @@ postgres:
 ifeq ($(HAVE_INITDB),)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && apt-get install -y -q postgresql >/dev/null; \
 	else echo "PostgreSQL is not installed: tests on PostgreSQL are skipped"; fi
+endif
+
+nginx:
+ifeq ($(shell command -v nginx),)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q nginx >/dev/null; \
+	else echo "nginx is not installed: tests of the example site are skipped"; fi
 endif
 
 # Of Debian's package only the tool is wanted; the server that comes with it is not started by tests.

@@ -13,7 +13,7 @@
 //	Webhooks, Deliveries,     adapters/sqlstore; adapters/memory for tests
 //	DeliveryLog
 //	Sender                    adapters/webhook
-//	JobQueue, JobCounter      adapters/jobs
+//	JobQueue, JobCounter      adapters/jobs; adapters/capture counts, too
 //	Authenticator             adapters/tokens
 //	Observer                  adapters/telemetry
 //	SpanSink                  adapters/otlp

@@ -40,6 +40,9 @@ func (o *Outbox) Supersede(ctx context.Context) (int, error) {
 		}
 		var gone []int64
 		for i := range rows {
+			if last < burst && rows[i].Position >= burst {
+				all = domain.Superseded{} // what stands there may be older than what was seen of its job
+			}
 			last = rows[i].Position
 			if r := rows[i].record(); r.Worker != nil && r.Bad == nil {
 				if position, ok := all.By(last, r.Worker); ok {

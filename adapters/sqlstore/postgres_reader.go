@@ -56,10 +56,10 @@ func (r *postgresReader) pending(ctx context.Context, limit int) (rows []outboxR
 	}
 	r.looked(len(rows))
 	if ended && len(rows) < limit {
-		r.book.settle(r.mark.floor, positionsOf(rows))
+		r.book.settle(r.mark.floor, positionsOf(rows[:ordinary(rows)]))
 		r.mark = nil
 	}
-	return rows, nil
+	return r.withBursts(ctx, rows, limit)
 }
 
 // everywhere reads without regard to the bookmark, and puts it right.
@@ -67,7 +67,7 @@ func (r *postgresReader) everywhere(ctx context.Context, limit int) (rows []outb
 	began := time.Now()
 	err = r.pool.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox ORDER BY position LIMIT $1`, limit)
 	r.sweep = time.Now().Add(max(sweepPeriod, sweepShare*time.Since(began)))
-	r.book.check(positionsOf(rows))
+	r.book.check(positionsOf(rows[:ordinary(rows)]))
 	return rows, err
 }
 
@@ -119,7 +119,8 @@ func (r *postgresReader) remove(ctx context.Context, positions []int64) error {
 		return err
 	}
 	slices.Sort(gone)
-	r.book.removed(gone) // and not those that were not there, which may yet be
+	n, _ := slices.BinarySearch(gone, burst)
+	r.book.removed(gone[:n]) // and not those that were not there, which may yet be
 	return nil
 }
 

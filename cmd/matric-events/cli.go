@@ -17,6 +17,7 @@ type cli struct {
 	Webhook WebhookCmd `cmd:"" help:"Tools for those who write webhook receivers."`
 	Config  ConfigCmd  `cmd:"" help:"Print the settings of serve as they are in effect."`
 	Migrate MigrateCmd `cmd:"" help:"Show or change the database's schema version."`
+	Capture CaptureCmd `cmd:"" help:"Make the tables of an application on PostgreSQL event sources, without a change to it."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }
 

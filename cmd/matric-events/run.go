@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/matric/matric-events/adapters/capture"
 	"github.com/matric/matric-events/adapters/httpapi"
 	"github.com/matric/matric-events/adapters/jobs"
 	"github.com/matric/matric-events/adapters/otlp"
@@ -205,6 +207,7 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 	h.intake = append(h.intake, health.Run) // ends first: what stops is not ill
 	h.passing = append(h.passing, h.store.Listen, app.NewDrain(h.stores.Outbox(outbox), h.bridge, h.observer, canaries).Run,
 		app.NewOutboxGuard(outbox, h.observer, app.OutboxLimits{}).Run)
+	h.openCapture()
 	if h.settings.NoHost {
 		return nil
 	}
@@ -220,6 +223,15 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 	services.Notes = app.NewNotes(notes, newID, h.traces)
 	services.Jobs = app.NewJobs(h.stores.Jobs(queue), notes, newID, h.monitor, h.traces)
 	return nil
+}
+
+// openCapture counts the jobs of an application's tables, which are captured on PostgreSQL only.
+func (h *hub) openCapture() {
+	if strings.HasPrefix(h.settings.DatabaseURL, "postgres") {
+		counter := capture.NewCounter(h.store.SQL(), h.observer.Anomaly)
+		h.monitor.Count(counter)
+		h.passing = append(h.passing, counter.Run)
+	}
 }
 
 // net/http reads this much beyond MaxHeaderBytes.

@@ -53,10 +53,13 @@ CREATE TABLE outbox (
 -- Transactions that notify commit one after the other, which a busy application must not suffer from. So the reader holds
 -- an advisory lock while it is awake and looks by itself; then nobody rings. The lock is only tried and given back at once:
 -- the reader could never get it from a busy application otherwise. Its number spells "mtrb".
+--
+-- A transaction that has notified cannot be prepared (PREPARE TRANSACTION), which an application's must not suffer from.
+-- Where two-phase commit is possible nobody rings, and the reader finds records at its next look.
 -- +goose StatementBegin
 CREATE FUNCTION outbox_ring() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF pg_try_advisory_lock_shared(1836348002, 0) THEN
+    IF current_setting('max_prepared_transactions') = '0' AND pg_try_advisory_lock_shared(1836348002, 0) THEN
         PERFORM pg_advisory_unlock_shared(1836348002, 0);
         PERFORM pg_notify('matric_outbox', '');
     END IF;

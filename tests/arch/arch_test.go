@@ -35,6 +35,7 @@ var rules = map[string]rule{
 
 	"adapters":              {own: "domain ports", deny: "testing"},
 	"adapters/internal/web": {own: "domain", deny: "testing"},
+	"adapters/capture":      {own: "domain ports", ext: "github.com/lib/pq go.yaml.in/yaml/v4", deny: "net os testing"},
 	"adapters/client":       {own: "domain ports", ext: "github.com/cenkalti/backoff/v4 github.com/google/uuid", deny: "database/sql testing"},
 	"adapters/httpapi":      {own: "domain ports app docs adapters/internal", ext: "github.com/julienschmidt/httprouter", deny: "database/sql testing"},
 	"adapters/jobs":         {own: "domain ports", ext: "github.com/riverqueue/river", deny: "net testing"},
@@ -61,6 +62,7 @@ var inTests = map[string]string{
 	"domain":             "",
 	"app":                "adapters/memory tests/contract",
 	"adapters":           "adapters/memory app tests/contract tests/pgtest",
+	"adapters/capture":   "adapters/memory adapters/sqlstore app tests/contract tests/pgtest",
 	"adapters/client":    "adapters/httpapi app tests/contract",
 	"adapters/jobs":      "adapters/memory adapters/sqlstore app tests/contract tests/pgtest",
 	"adapters/httpapi":   "adapters/memory adapters/tokens tests/contract",
