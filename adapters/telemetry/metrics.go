@@ -164,7 +164,7 @@ func (r *reader) collectConnections(ch samples) {
 	}
 	count := map[string]float64{}
 	var slowest uint64
-	for _, c := range r.Registry.List() {
+	for c := range r.Registry.Each() {
 		count[c.Transport]++
 		slowest = max(slowest, c.Lag)
 	}

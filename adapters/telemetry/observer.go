@@ -61,7 +61,7 @@ func NewObserver(log zerolog.Logger, reg *prometheus.Registry) *Observer {
 		}
 	}
 	for _, kind := range []string{
-		"late_event", "outbox", "outbox_record", "outbox_long", "queue_count", "queue_status", "job", "otlp",
+		"late_event", "outbox", "outbox_record", "outbox_long", "queue_count", "queue_status", "job", "otlp", "capture", "capture_fault",
 		"webhook_record", "webhook_claim", "webhook_settle", "webhook_take_over", "webhook_transition", "webhook_prune",
 	} {
 		o.anomalies.WithLabelValues(kind)
