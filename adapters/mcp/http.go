@@ -1,0 +1,169 @@
+package mcp
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/matric/matric-events/adapters/internal/web"
+	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/domain"
+)
+
+const (
+	transport       = "mcp"
+	versionHeader   = "Mcp-Protocol-Version"
+	sessionHeader   = "Mcp-Session-Id"
+	methodHeader    = "Mcp-Method"
+	sessionless     = "2026-07-28" // the first revision without sessions
+	listenMethod    = "subscriptions/listen"
+	streamTimeout   = 2 * time.Second // a stream that takes no notification for so long holds up others' notifications
+	clientSignature = "call"
+)
+
+// caller is the HTTP request that a message came with, as far as tools want to know of it.
+type caller struct {
+	ctx          context.Context // ends when the client has gone
+	remote, user string
+}
+
+type callerKey struct{}
+
+// identify hands the caller on through the SDK, which also holds each session to the user who opened it.
+func identify(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
+	c := ctx.Value(callerKey{}).(*caller)
+	return &auth.TokenInfo{UserID: c.user, Extra: map[string]any{clientSignature: c}}, nil
+}
+
+// from returns the caller of a message.
+func from(extra *sdk.RequestExtra) *caller {
+	if extra != nil && extra.TokenInfo != nil {
+		if c, ok := extra.TokenInfo.Extra[clientSignature].(*caller); ok {
+			return c
+		}
+	}
+	return &caller{ctx: context.Background()}
+}
+
+// ServeHTTP answers one request of a client.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		w.Header().Set("Accept-Encoding", "identity")
+		web.Problem(w, &web.StatusError{Status: http.StatusUnsupportedMediaType, Detail: "the Content-Encoding must be identity"})
+		return
+	}
+	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.opts.WriteTimeout}
+	defer a.end()
+	ctx := r.Context()
+	if r.Method == http.MethodHead { // as GET, but ended before it has begun
+		r.Method = http.MethodGet
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+	} else if isStream(r) {
+		var leave func(string)
+		var err error
+		ctx, leave, err = s.attend(ctx, &caller{remote: r.RemoteAddr, user: web.User(ctx)}, domain.Filter{})
+		if err != nil {
+			web.Problem(w, err)
+			return
+		}
+		defer leave("ended")
+		a.timeout = min(a.timeout, streamTimeout)
+		_ = a.control.SetReadDeadline(time.Time{}) // of the server, for requests that come to an end; where there is none, all is well
+	}
+	r = r.WithContext(context.WithValue(ctx, callerKey{}, &caller{ctx: ctx, remote: r.RemoteAddr, user: web.User(ctx)}))
+	r.Header = r.Header.Clone()
+	r.Header.Set("Authorization", "Bearer known") // has been seen to; the SDK wants one to call identify
+	s.serve(a, r)
+}
+
+// isStream reports whether the answer stays open to carry notifications.
+func isStream(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Header.Get(methodHeader) == listenMethod
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get(sessionHeader)
+	switch {
+	case r.Header.Get(versionHeader) >= sessionless:
+		s.requests.ServeHTTP(w, r)
+	case r.Method == http.MethodPost && id == "":
+		s.open(w, r)
+	case r.Method == http.MethodGet:
+		defer s.ping(r.Context(), id)()
+		s.sessions.ServeHTTP(w, r)
+	default:
+		s.sessions.ServeHTTP(w, r)
+	}
+}
+
+// open answers a request that makes a session. Sessions cost memory without a connection, so they have a limit of their own.
+func (s *Server) open(w http.ResponseWriter, r *http.Request) {
+	place, err := s.Registry.Admit(transport, web.RemoteIP(r))
+	if err != nil {
+		web.Problem(w, refused(err))
+		return
+	}
+	defer place.Leave("")
+	n := 0
+	for range s.sdk.Sessions() {
+		n++
+	}
+	if n >= s.opts.MaxSessions {
+		web.Problem(w, &web.StatusError{Status: http.StatusServiceUnavailable, Detail: "too many sessions; close some, or try again later", RetryAfter: time.Minute})
+		return
+	}
+	s.sessions.ServeHTTP(w, r)
+}
+
+// ping pings the session's client on the stream that the request opens until the returned function is called.
+func (s *Server) ping(ctx context.Context, id string) (stop func()) {
+	for session := range s.sdk.Sessions() {
+		if id == "" || session.ID() != id {
+			continue
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		p := &pinger{session: session, ctx: ctx}
+		p.timer = time.AfterFunc(pingEvery, p.ping)
+		return cancel
+	}
+	return func() {}
+}
+
+// pinger keeps a session with an open stream. Whoever does not answer loses it when its time is over.
+type pinger struct {
+	session *sdk.ServerSession
+	ctx     context.Context
+	timer   *time.Timer
+}
+
+func (p *pinger) ping() {
+	if p.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, pingEvery)
+	defer cancel()
+	_ = p.session.Ping(ctx, nil)
+	p.timer.Reset(pingEvery)
+}
+
+// attend enters a caller who waits, or has a stream, in the registry.
+func (s *Server) attend(ctx context.Context, c *caller, f domain.Filter) (context.Context, func(string), error) {
+	ctx, leave, err := s.Registry.Attend(ctx, web.Host(c.remote), domain.Connection{
+		ID: s.opts.NewID(), Transport: transport, Remote: c.remote, User: c.user, Filter: f,
+	})
+	return ctx, leave, refused(err)
+}
+
+// refused puts a refusal in words for clients.
+func refused(err error) error {
+	if r, ok := err.(*app.Refusal); ok { //nolint:errorlint // what Admit returns
+		return &web.StatusError{Status: http.StatusServiceUnavailable, Detail: "too many connections (limit " + r.Reason + "); try again soon", RetryAfter: r.RetryAfter}
+	}
+	return err
+}

@@ -1,0 +1,175 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/domain"
+)
+
+// Bounds of the tools for events.
+const (
+	defaultWait   = 30 // seconds
+	maxWait       = 50 // below the minute that many clients give a call
+	defaultEvents = 50
+	defaultRecent = 20
+	maxEvents     = 200 // a model has to read them
+	progressEvery = 10 * time.Second
+)
+
+// eventsInput selects events. Not every tool takes every member.
+type eventsInput struct {
+	Types  []string `json:"types"`
+	JobID  *string  `json:"job_id"`
+	NoteID *string  `json:"note_id"`
+	Limit  *int     `json:"limit"`
+}
+
+type pollInput struct {
+	Types  []string `json:"types"`
+	JobID  *string  `json:"job_id"`
+	NoteID *string  `json:"note_id"`
+	Limit  *int     `json:"limit"`
+	Cursor *string  `json:"cursor"`
+}
+
+type waitInput struct {
+	Types    []string `json:"types"`
+	JobID    *string  `json:"job_id"`
+	NoteID   *string  `json:"note_id"`
+	Limit    *int     `json:"limit"`
+	Cursor   *string  `json:"cursor"`
+	TimeoutS *int     `json:"timeout_s"`
+}
+
+// eventsView is what the tools for events answer.
+type eventsView struct {
+	Events    []json.RawMessage `json:"events"`
+	Cursor    domain.UUID       `json:"cursor"`
+	Truncated bool              `json:"truncated"`
+	HasMore   bool              `json:"has_more"`
+}
+
+func viewEvents(a app.PollAnswer) eventsView {
+	v := eventsView{Events: make([]json.RawMessage, len(a.Entries)), Cursor: a.Cursor, Truncated: a.Truncated, HasMore: a.HasMore}
+	for i := range a.Entries {
+		v.Events[i] = a.Entries[i].JSON
+	}
+	return v
+}
+
+// query reads what all of these tools take.
+func (in *eventsInput) query(defaultLimit int) (q app.PollQuery, err error) {
+	if q.Filter.Types, err = domain.ParseTypes("types", in.Types); err != nil {
+		return q, err
+	}
+	job, err := optionalID("job_id", in.JobID, "take it from enqueue_job or from an event")
+	if err != nil {
+		return q, err
+	}
+	note, err := optionalID("note_id", in.NoteID, "take it from create_note, search_notes or an event")
+	if err != nil {
+		return q, err
+	}
+	if !job.IsZero() {
+		q.Filter.Jobs = []domain.UUID{job}
+	}
+	if !note.IsZero() {
+		q.Filter.Notes = []domain.UUID{note}
+	}
+	q.Limit, err = number("limit", in.Limit, defaultLimit, 1, maxEvents)
+	return q, err
+}
+
+func (in *pollInput) query() (q app.PollQuery, err error) {
+	if q, err = (&eventsInput{in.Types, in.JobID, in.NoteID, in.Limit}).query(defaultEvents); err != nil {
+		return q, err
+	}
+	q.After, err = optionalID("cursor", in.Cursor, "hand on the cursor of an earlier answer or an event_id, or leave it out to start from now")
+	return q, err
+}
+
+func (s *Server) pollEvents(ctx context.Context, _ toolCall, in *pollInput) (any, error) {
+	q, err := in.query()
+	if err != nil {
+		return nil, err
+	}
+	return viewEvents(app.Poll(ctx, s.Feed, q)), nil
+}
+
+func (s *Server) listRecentEvents(_ context.Context, _ toolCall, in *eventsInput) (any, error) {
+	q, err := in.query(defaultRecent)
+	if err != nil {
+		return nil, err
+	}
+	return viewEvents(app.Recent(s.Feed, q.Filter, q.Limit)), nil
+}
+
+func (s *Server) waitForEvent(ctx context.Context, c toolCall, in *waitInput) (any, error) {
+	q, err := (&pollInput{in.Types, in.JobID, in.NoteID, in.Limit, in.Cursor}).query()
+	if err != nil {
+		return nil, err
+	}
+	seconds, err := number("timeout_s", in.TimeoutS, defaultWait, 0, maxWait)
+	if err != nil {
+		return nil, err
+	}
+	ctx, leave, err := s.attend(ctx, c.by, q.Filter)
+	if err != nil {
+		return nil, err
+	}
+	defer leave("answered")
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
+	defer cancel()
+	defer context.AfterFunc(c.by.ctx, cancel)() // a session outlives its requests
+	return viewEvents(s.await(ctx, c, q, seconds)), nil
+}
+
+// await waits for the first event, or ctx's end, and tells the client now and then that it still does.
+func (s *Server) await(ctx context.Context, c toolCall, q app.PollQuery, seconds int) app.PollAnswer {
+	q.Wait = true
+	for waited, truncated := time.Duration(0), false; ; {
+		spell, cancel := context.WithTimeout(ctx, progressEvery)
+		a := app.Poll(spell, s.Feed, q)
+		cancel()
+		truncated = truncated || a.Truncated
+		if a.Truncated = truncated; len(a.Entries) > 0 || ctx.Err() != nil {
+			return a
+		}
+		q.After = a.Cursor // what did not match need not be looked at again
+		waited += progressEvery
+		c.progress(ctx, waited, seconds)
+	}
+}
+
+// progress tells a client that wants to know how long its call has waited.
+func (c toolCall) progress(ctx context.Context, waited time.Duration, seconds int) {
+	token := c.Params.GetProgressToken()
+	if token == nil {
+		return
+	}
+	_ = c.Session.NotifyProgress(ctx, &sdk.ProgressNotificationParams{ // one that has gone misses nothing
+		ProgressToken: token, Progress: waited.Seconds(), Total: float64(seconds),
+		Message: fmt.Sprintf("no matching event yet; waiting for another %d s", seconds-int(waited.Seconds())),
+	})
+}
+
+// queueView is how many jobs there are.
+type queueView struct {
+	Total   int `json:"total_jobs"`
+	Running int `json:"running"`
+	Pending int `json:"pending"`
+}
+
+func (s *Server) getQueueStatus(ctx context.Context, _ toolCall, _ *struct{}) (any, error) {
+	counts, err := s.Queue.CountJobs(ctx)
+	return queueView{counts.Running + counts.Pending, counts.Running, counts.Pending}, err
+}
+
+// now is the cursor of this moment.
+func (s *Server) now() domain.UUID { return s.Feed.CursorID(s.Feed.Head()) }
