@@ -59,8 +59,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.opts.WriteTimeout}
 	defer a.end()
 	ctx := r.Context()
-	if r.Method == http.MethodHead { // as GET, but ended before it has begun
-		r.Method = http.MethodGet
+	method := r.Method
+	if method == http.MethodHead { // as GET, but ended before it has begun
+		method = http.MethodGet
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		cancel()
@@ -77,14 +78,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = a.control.SetReadDeadline(time.Time{}) // of the server, for requests that come to an end; where there is none, all is well
 	}
 	r = r.WithContext(context.WithValue(ctx, callerKey{}, &caller{ctx: ctx, remote: r.RemoteAddr, user: web.User(ctx)}))
-	r.Header = r.Header.Clone()
+	r.Method, r.Header = method, r.Header.Clone()
 	r.Header.Set("Authorization", "Bearer known") // has been seen to; the SDK wants one to call identify
 	s.serve(a, r)
 }
 
 // isStream reports whether the answer stays open to carry notifications.
 func isStream(r *http.Request) bool {
-	return r.Method == http.MethodGet || r.Header.Get(methodHeader) == listenMethod
+	return r.Method == http.MethodGet && r.Header.Get(sessionHeader) != "" || r.Header.Get(methodHeader) == listenMethod
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -111,8 +112,10 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) {
 	}
 	defer place.Leave("")
 	n := 0
-	for range s.sdk.Sessions() {
-		n++
+	for session := range s.sdk.Sessions() {
+		if session.ID() != "" { // not of a single request
+			n++
+		}
 	}
 	if n >= s.opts.MaxSessions {
 		web.Problem(w, &web.StatusError{Status: http.StatusServiceUnavailable, Detail: "too many sessions; close some, or try again later", RetryAfter: time.Minute})

@@ -75,6 +75,8 @@ func New(services Services, o Options) *Server {
 		Capabilities:       capabilities(),
 		SubscribeHandler:   s.watch.subscribe,
 		UnsubscribeHandler: s.watch.unsubscribe,
+		// What one caller may see is not for a cache to show to another, and it changes at any time.
+		SetCacheable: func(_ context.Context, _ sdk.Request, c *sdk.Cacheable) { c.CacheScope = "private" },
 	})
 	s.watch.server = s.sdk
 	s.addTools()
@@ -102,5 +104,11 @@ func capabilities() *sdk.ServerCapabilities {
 	return c
 }
 
-// Run tells subscribers of changed resources until ctx ends.
-func (s *Server) Run(ctx context.Context) error { return s.watch.run(ctx) }
+// Run tells subscribers of changed resources until ctx ends, and then ends the sessions. Requests should have ended before.
+func (s *Server) Run(ctx context.Context) error {
+	err := s.watch.run(ctx)
+	for session := range s.sdk.Sessions() {
+		_ = session.Close() // it ends with the process at the latest
+	}
+	return err
+}

@@ -119,6 +119,9 @@ func (s *Server) waitForEvent(ctx context.Context, c toolCall, in *waitInput) (a
 	if err != nil {
 		return nil, err
 	}
+	if q.After.IsZero() {
+		q.After = s.now() // of the call, not of when it is let in
+	}
 	ctx, leave, err := s.attend(ctx, c.by, q.Filter)
 	if err != nil {
 		return nil, err

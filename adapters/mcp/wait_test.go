@@ -1,0 +1,142 @@
+package mcp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/matric/matric-events/app"
+	"github.com/matric/matric-events/domain"
+)
+
+// onBoth runs a test on revisions with and without sessions.
+func onBoth(t *testing.T, f func(t *testing.T, version string)) {
+	for _, version := range []string{withSessions, withoutSessions} {
+		t.Run(version, func(t *testing.T) { f(t, version) })
+	}
+}
+
+// waiting calls wait_for_event in the background, and returns once the server lists it.
+func (r *rig) waiting(ctx context.Context, session *sdk.ClientSession, arguments object) (<-chan *sdk.CallToolResult, domain.Connection) {
+	r.t.Helper()
+	answer := make(chan *sdk.CallToolResult, 1)
+	go func() {
+		result, err := session.CallTool(ctx, &sdk.CallToolParams{Name: "wait_for_event", Arguments: arguments})
+		if err != nil && ctx.Err() == nil {
+			r.t.Errorf("wait_for_event: %v", err)
+		}
+		answer <- result
+	}()
+	return answer, await(r.t, "waiting call", r.watcher.opened)
+}
+
+func TestWait(t *testing.T) {
+	onBoth(t, func(t *testing.T, version string) {
+		r := newRig(t, setup{})
+		session := r.connect(version, "", nil)
+		mine, other := newID(), newID()
+		start := call[page](t, session, "poll_events", nil)
+		first := r.progress(mine, 1)
+		r.progress(other, 2)
+
+		// What has happened since the cursor is answered at once.
+		got := call[page](t, session, "wait_for_event", object{"cursor": start.Cursor, "job_id": mine.String()})
+		await(t, "call that is listed", r.watcher.opened)
+		if len(got.Events) != 1 || got.Events[0].EventID != first.String() || got.Truncated || got.HasMore {
+			t.Fatalf("got %+v", got)
+		}
+		// What happens later is waited for, and what others do does not end the wait.
+		answer, about := r.waiting(t.Context(), session, object{"cursor": got.Cursor, "job_id": mine.String(), "types": []string{"job.progress"}})
+		if about.Transport != "mcp" || len(about.Filter.Jobs) != 1 || !about.Filter.Types.Has(domain.TypeJobProgress) || !strings.HasPrefix(about.Remote, "127.0.0.1:") {
+			t.Errorf("listed as %+v", about)
+		}
+		r.progress(other, 3)
+		want := r.progress(mine, 4)
+		if got := text(await(t, "answer", answer)); !strings.Contains(got, want.String()) || strings.Contains(got, other.String()) {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestWaitEnds wants a wait to end with its time, at a cursor that nobody knows, and when an operator closes it.
+func TestWaitEnds(t *testing.T) {
+	onBoth(t, func(t *testing.T, version string) {
+		r := newRig(t, setup{})
+		session := r.connect(version, "", nil)
+		got := call[page](t, session, "wait_for_event", object{"timeout_s": 0})
+		await(t, "call", r.watcher.opened)
+		if len(got.Events) != 0 || got.Cursor == "" {
+			t.Errorf("after its time: %+v", got)
+		}
+		id := r.progress(newID(), 1)
+		got = call[page](t, session, "wait_for_event", object{"cursor": newID().String()})
+		await(t, "call", r.watcher.opened)
+		if !got.Truncated || len(got.Events) != 1 || got.Cursor != id.String() {
+			t.Errorf("at nobody's cursor: %+v", got)
+		}
+		answer, about := r.waiting(t.Context(), session, nil)
+		if err := r.registry.Kick(about.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := text(await(t, "answer", answer)); !strings.Contains(got, `"events":[],"cursor":"`+id.String()) {
+			t.Errorf("closed: %s", got)
+		}
+	})
+}
+
+// TestClientGone wants a wait to end when its client has gone.
+func TestClientGone(t *testing.T) {
+	onBoth(t, func(t *testing.T, version string) {
+		r := newRig(t, setup{})
+		session := r.connect(version, "", nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		_, about := r.waiting(ctx, session, object{"timeout_s": 50})
+		cancel()
+		for about.ID != await(t, "end of the wait", r.watcher.closed).ID {
+			continue
+		}
+	})
+}
+
+func TestWaitIsLimited(t *testing.T) {
+	r := newRig(t, setup{limits: app.Limits{Connections: 1}})
+	session := r.connect(withoutSessions, "", nil)
+	answer, about := r.waiting(t.Context(), session, nil)
+	result, err := session.CallTool(t.Context(), &sdk.CallToolParams{Name: "wait_for_event"})
+	if err != nil || !result.IsError || text(result) != "too many connections (limit connections); try again soon; wait 5s before that" {
+		t.Errorf("a second wait: %+v, %v", result, err)
+	}
+	if err := errors.Join(r.registry.Kick(about.ID)); err != nil {
+		t.Error(err)
+	}
+	await(t, "answer", answer)
+}
+
+// TestPages reads a log part by part.
+func TestPages(t *testing.T) {
+	r := newRig(t, setup{})
+	session := r.connect(withoutSessions, "", nil)
+	cursor, job := call[page](t, session, "poll_events", nil).Cursor, newID()
+	for i := range 5 {
+		r.progress(job, i)
+	}
+	var got []string
+	for more := true; more; {
+		p := call[page](t, session, "poll_events", object{"cursor": cursor, "limit": 2})
+		for _, e := range p.Events {
+			got = append(got, fmt.Sprint(e.Progress))
+		}
+		cursor, more = p.Cursor, p.HasMore
+	}
+	if strings.Join(got, " ") != "0 1 2 3 4" {
+		t.Errorf("got %v", got)
+	}
+	p := call[page](t, session, "list_recent_events", object{"limit": 2})
+	if p.types() != "JobProgress JobProgress" || p.Events[0].Progress != 3 || !p.HasMore || p.Cursor != cursor {
+		t.Errorf("recent: %+v", p)
+	}
+}
