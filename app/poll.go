@@ -33,19 +33,32 @@ type PollAnswer struct {
 
 // Poll answers with what the feed holds after a cursor. One that waits costs little more than its query: room for the
 // answer is made when there is one.
-func Poll(ctx context.Context, feed PollFeed, q PollQuery) (a PollAnswer) {
-	cursor := feed.Head()
-	if !q.After.IsZero() {
-		place := feed.Locate(q.After)
-		a.Truncated = place.Standing != domain.StandingKept
-		cursor = place.Seq // of an unknown one zero: before everything that is kept
-	}
+func Poll(ctx context.Context, feed PollFeed, q PollQuery) PollAnswer {
+	cursor, truncated := q.Start(feed)
 	if q.Wait {
-		cursor = a.await(ctx, feed, &q.Filter, cursor)
+		var missed bool
+		cursor, missed = await(ctx, feed, &q.Filter, cursor)
+		truncated = truncated || missed
 	}
+	a := PollAt(feed, cursor, q)
+	a.Truncated = a.Truncated || truncated
+	return a
+}
+
+// Start returns where in the log a query starts, and whether events between After and there are lost.
+func (q *PollQuery) Start(feed PollFeed) (cursor domain.Seq, truncated bool) {
+	if q.After.IsZero() {
+		return feed.Head(), false
+	}
+	place := feed.Locate(q.After)
+	return place.Seq, place.Standing != domain.StandingKept // of an unknown one zero: before everything that is kept
+}
+
+// PollAt is Poll at a place that Start returned, or a later one. It does not wait.
+func PollAt(feed PollFeed, cursor domain.Seq, q PollQuery) (a PollAnswer) {
 	entries := make([]domain.Entry, 0, q.Limit+1) // one more than asked for tells whether there are more
 	entries, cursor, missed := feed.Read(cursor, &q.Filter, entries)
-	a.Truncated = a.Truncated || missed > 0
+	a.Truncated = missed > 0
 	if len(entries) > q.Limit {
 		entries, a.HasMore = entries[:q.Limit], true
 		cursor = entries[len(entries)-1].Seq
@@ -58,16 +71,16 @@ func Poll(ctx context.Context, feed PollFeed, q PollQuery) (a PollAnswer) {
 }
 
 // await returns where to read from once there is something to read, or ctx has ended.
-func (a *PollAnswer) await(ctx context.Context, feed PollFeed, f *domain.Filter, cursor domain.Seq) domain.Seq {
+func await(ctx context.Context, feed PollFeed, f *domain.Filter, cursor domain.Seq) (_ domain.Seq, truncated bool) {
 	for probe := make([]domain.Entry, 0, 1); ; {
 		found, at, missed := feed.Read(cursor, f, probe)
-		a.Truncated = a.Truncated || missed > 0
+		truncated = truncated || missed > 0
 		if len(found) > 0 {
-			return found[0].Seq - 1
+			return found[0].Seq - 1, truncated
 		}
 		cursor = at
 		if feed.Wait(ctx, cursor) != nil {
-			return cursor
+			return cursor, truncated
 		}
 	}
 }

@@ -14,14 +14,23 @@ type answer struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
-	refused int // the status of an error whose text is yet to come
+	refused int     // the status of an error whose text is yet to come
+	by      *caller // while it is held, there is nothing to write
 }
 
-// Unwrap lets http.ResponseController flush.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+// FlushError is for http.ResponseController.
+func (a *answer) FlushError() error {
+	if a.held() {
+		return nil
+	}
+	return a.control.Flush()
+}
 
 // WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {
+	if a.held() {
+		return
+	}
 	if status >= 400 && strings.HasPrefix(a.Header().Get("Content-Type"), "text/plain") {
 		a.refused = status
 		return
@@ -31,6 +40,9 @@ func (a *answer) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (a *answer) Write(p []byte) (int, error) {
+	if a.held() {
+		return len(p), nil
+	}
 	if a.refused != 0 {
 		web.Problem(a.ResponseWriter, &web.StatusError{Status: a.refused, Detail: strings.TrimSpace(string(p))})
 		return len(p), nil
@@ -38,6 +50,8 @@ func (a *answer) Write(p []byte) (int, error) {
 	_ = a.control.SetWriteDeadline(time.Now().Add(a.timeout)) // where there is none, as in tests, all is well
 	return a.ResponseWriter.Write(p)
 }
+
+func (a *answer) held() bool { return a.by.hold != nil && a.by.mayHold }
 
 // end lets the connection be used for another answer.
 func (a *answer) end() { _ = a.control.SetWriteDeadline(time.Time{}) }

@@ -1,7 +1,10 @@
 package mcp
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -29,6 +32,8 @@ const (
 type caller struct {
 	ctx          context.Context // ends when the client has gone
 	remote, user string
+	mayHold      bool  // the request may be held: it is a single message on a connection of its own
+	hold         *hold // set by the tool that wants that, which is then asked again
 }
 
 type callerKey struct{}
@@ -56,19 +61,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		web.Problem(w, &web.StatusError{Status: http.StatusUnsupportedMediaType, Detail: "the Content-Encoding must be identity"})
 		return
 	}
-	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.opts.WriteTimeout}
+	by := &caller{remote: r.RemoteAddr, user: web.User(r.Context())}
+	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.opts.WriteTimeout, by: by}
 	defer a.end()
-	ctx := r.Context()
-	method := r.Method
-	if method == http.MethodHead { // as GET, but ended before it has begun
+	method, ctx := r.Method, r.Context()
+	var body []byte
+	switch {
+	case method == http.MethodHead: // as GET, but ended before it has begun
 		method = http.MethodGet
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		cancel()
-	} else if isStream(r) {
+	case isStream(r):
 		var leave func(string)
 		var err error
-		ctx, leave, err = s.attend(ctx, &caller{remote: r.RemoteAddr, user: web.User(ctx)}, domain.Filter{})
+		ctx, leave, err = s.attend(ctx, by, domain.Filter{})
 		if err != nil {
 			web.Problem(w, err)
 			return
@@ -76,11 +83,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer leave("ended")
 		a.timeout = min(a.timeout, streamTimeout)
 		_ = a.control.SetReadDeadline(time.Time{}) // of the server, for requests that come to an end; where there is none, all is well
+	case method == http.MethodPost:
+		var err error
+		if body, err = readBody(w, r); err != nil {
+			web.Problem(w, err)
+			return
+		}
+		by.mayHold = r.ProtoMajor == 1 && r.ProtoMinor >= 1 && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
+		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	r = r.WithContext(context.WithValue(ctx, callerKey{}, &caller{ctx: ctx, remote: r.RemoteAddr, user: web.User(ctx)}))
-	r.Method, r.Header = method, r.Header.Clone()
-	r.Header.Set("Authorization", "Bearer known") // has been seen to; the SDK wants one to call identify
-	s.serve(a, r)
+	by.ctx = ctx
+	request := r.WithContext(context.WithValue(ctx, callerKey{}, by))
+	request.Method, request.Header = method, r.Header.Clone()
+	request.Header.Set("Authorization", "Bearer known") // has been seen to; the SDK wants one to call identify
+	s.serve(a, request)
+	if by.hold != nil {
+		s.hold(a, request, body)
+	}
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, &web.StatusError{Status: http.StatusRequestEntityTooLarge, Detail: "the body must be at most 1 MiB"}
+	}
+	if err != nil {
+		return nil, domain.Invalid("", "the body could not be read to its end")
+	}
+	return body, nil
 }
 
 // isStream reports whether the answer stays open to carry notifications.

@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -58,6 +59,8 @@ type Server struct {
 	sessions http.Handler // for revisions with sessions
 	requests http.Handler // for those without
 	watch    *watch
+	lot      *lot
+	crew     sync.WaitGroup // goroutines that hold calls
 }
 
 // New returns a server that reads from the feed.
@@ -69,7 +72,7 @@ func New(services Services, o Options) *Server {
 		o.MaxSessions = 10_000
 	}
 	s := &Server{Services: services, opts: o}
-	s.watch = newWatch(services.Feed, s.exists)
+	s.watch, s.lot = newWatch(services.Feed, s.exists), newLot(services.Feed)
 	s.sdk = sdk.NewServer(&sdk.Implementation{Name: "matric-events", Title: "matric-events", Version: o.Version}, &sdk.ServerOptions{
 		Instructions:       instructions,
 		Capabilities:       capabilities(),
@@ -104,11 +107,16 @@ func capabilities() *sdk.ServerCapabilities {
 	return c
 }
 
-// Run tells subscribers of changed resources until ctx ends, and then ends the sessions. Requests should have ended before.
+// Run releases calls that wait and tells subscribers of changed resources until ctx ends, and then ends the sessions. To
+// end in good order, drain the registry first.
 func (s *Server) Run(ctx context.Context) error {
-	err := s.watch.run(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch.run(ctx) })
+	s.lot.run(ctx)
+	watching.Wait()
+	s.crew.Wait()
 	for session := range s.sdk.Sessions() {
 		_ = session.Close() // it ends with the process at the latest
 	}
-	return err
+	return nil
 }

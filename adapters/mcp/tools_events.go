@@ -3,10 +3,7 @@ package mcp
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
-
-	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
@@ -111,6 +108,9 @@ func (s *Server) listRecentEvents(_ context.Context, _ toolCall, in *eventsInput
 }
 
 func (s *Server) waitForEvent(ctx context.Context, c toolCall, in *waitInput) (any, error) {
+	if c.by.hold != nil {
+		return viewEvents(c.by.hold.answer(s.Feed)), nil
+	}
 	q, err := (&pollInput{in.Types, in.JobID, in.NoteID, in.Limit, in.Cursor}).query()
 	if err != nil {
 		return nil, err
@@ -119,47 +119,46 @@ func (s *Server) waitForEvent(ctx context.Context, c toolCall, in *waitInput) (a
 	if err != nil {
 		return nil, err
 	}
-	if q.After.IsZero() {
-		q.After = s.now() // of the call, not of when it is let in
+	cursor, truncated := q.Start(s.Feed)
+	a := app.PollAt(s.Feed, cursor, q)
+	if a.Truncated = a.Truncated || truncated; len(a.Entries) > 0 || a.Truncated || seconds == 0 {
+		return viewEvents(a), nil // also that events are lost is something to act on
 	}
-	ctx, leave, err := s.attend(ctx, c.by, q.Filter)
+	open, leave, err := s.attend(context.WithoutCancel(ctx), c.by, q.Filter)
 	if err != nil {
 		return nil, err
 	}
+	h := &hold{
+		query: q, cursor: cursor, seconds: seconds, deadline: time.Now().Add(time.Duration(seconds) * time.Second),
+		token: c.Params.GetProgressToken(), open: open, leave: leave,
+	}
+	if c.by.mayHold {
+		c.by.hold = h
+		return nil, nil // to be asked again
+	}
 	defer leave("answered")
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
-	defer cancel()
-	defer context.AfterFunc(c.by.ctx, cancel)() // a session outlives its requests
-	return viewEvents(s.await(ctx, c, q, seconds)), nil
+	return viewEvents(s.await(ctx, c, h)), nil
 }
 
-// await waits for the first event, or ctx's end, and tells the client now and then that it still does.
-func (s *Server) await(ctx context.Context, c toolCall, q app.PollQuery, seconds int) app.PollAnswer {
-	q.Wait = true
-	for waited, truncated := time.Duration(0), false; ; {
-		spell, cancel := context.WithTimeout(ctx, progressEvery)
-		a := app.Poll(spell, s.Feed, q)
-		cancel()
-		truncated = truncated || a.Truncated
-		if a.Truncated = truncated; len(a.Entries) > 0 || ctx.Err() != nil {
+// await waits in place, for clients whose connections are not theirs alone, and tells them now and then that it still does.
+func (s *Server) await(ctx context.Context, c toolCall, h *hold) app.PollAnswer {
+	ctx, cancel := context.WithDeadline(ctx, h.deadline)
+	defer cancel()
+	defer context.AfterFunc(h.open, cancel)()
+	defer context.AfterFunc(c.by.ctx, cancel)() // a session outlives its requests
+	h.query.After, h.query.Wait = s.Feed.CursorID(h.cursor), true
+	for waited := progressEvery; ; waited += progressEvery {
+		spell, end := context.WithTimeout(ctx, progressEvery)
+		a := app.Poll(spell, s.Feed, h.query)
+		end()
+		if len(a.Entries) > 0 || a.Truncated || ctx.Err() != nil {
 			return a
 		}
-		q.After = a.Cursor // what did not match need not be looked at again
-		waited += progressEvery
-		c.progress(ctx, waited, seconds)
+		h.query.After = a.Cursor // what did not match need not be looked at again
+		if h.token != nil {
+			_ = c.Session.NotifyProgress(ctx, h.progress(waited)) // one that has gone misses nothing
+		}
 	}
-}
-
-// progress tells a client that wants to know how long its call has waited.
-func (c toolCall) progress(ctx context.Context, waited time.Duration, seconds int) {
-	token := c.Params.GetProgressToken()
-	if token == nil {
-		return
-	}
-	_ = c.Session.NotifyProgress(ctx, &sdk.ProgressNotificationParams{ // one that has gone misses nothing
-		ProgressToken: token, Progress: waited.Seconds(), Total: float64(seconds),
-		Message: fmt.Sprintf("no matching event yet; waiting for another %d s", seconds-int(waited.Seconds())),
-	})
 }
 
 // queueView is how many jobs there are.

@@ -45,7 +45,6 @@ func TestWait(t *testing.T) {
 
 		// What has happened since the cursor is answered at once.
 		got := call[page](t, session, "wait_for_event", object{"cursor": start.Cursor, "job_id": mine.String()})
-		await(t, "call that is listed", r.watcher.opened)
 		if len(got.Events) != 1 || got.Events[0].EventID != first.String() || got.Truncated || got.HasMore {
 			t.Fatalf("got %+v", got)
 		}
@@ -68,15 +67,17 @@ func TestWaitEnds(t *testing.T) {
 		r := newRig(t, setup{})
 		session := r.connect(version, "", nil)
 		got := call[page](t, session, "wait_for_event", object{"timeout_s": 0})
-		await(t, "call", r.watcher.opened)
 		if len(got.Events) != 0 || got.Cursor == "" {
 			t.Errorf("after its time: %+v", got)
 		}
 		id := r.progress(newID(), 1)
 		got = call[page](t, session, "wait_for_event", object{"cursor": newID().String()})
-		await(t, "call", r.watcher.opened)
 		if !got.Truncated || len(got.Events) != 1 || got.Cursor != id.String() {
 			t.Errorf("at nobody's cursor: %+v", got)
+		}
+		answer, _ := r.waiting(t.Context(), session, object{"timeout_s": 1})
+		if got := text(await(t, "answer", answer)); !strings.Contains(got, `"events":[],"cursor":"`+id.String()) {
+			t.Errorf("after a second: %s", got)
 		}
 		answer, about := r.waiting(t.Context(), session, nil)
 		if err := r.registry.Kick(about.ID); err != nil {

@@ -84,7 +84,7 @@ func (w *watch) forget(uri string, session *sdk.ServerSession) {
 }
 
 // run tells until ctx ends.
-func (w *watch) run(ctx context.Context) error {
+func (w *watch) run(ctx context.Context) {
 	for {
 		select {
 		case <-w.wanted:
@@ -93,7 +93,7 @@ func (w *watch) run(ctx context.Context) error {
 			w.mu.Unlock()
 			w.follow(ctx, from)
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }
