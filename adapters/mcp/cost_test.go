@@ -15,6 +15,12 @@ import (
 // waiters is how many agents wait at the same time.
 const waiters = 500
 
+// What each may cost: the wait, and beside it the session that the SDK keeps on revisions that have them.
+const (
+	maxWaitCost    = 10 << 10
+	maxSessionCost = 10 << 10
+)
+
 // TestWaitingCost reports what a waiting agent costs the server: heap and stacks of the whole way from the connection to
 // the log, with nothing of the client but its socket.
 func TestWaitingCost(t *testing.T) {
@@ -30,6 +36,13 @@ func TestWaitingCost(t *testing.T) {
 			await(t, "waiting call", r.watcher.opened)
 		}
 		cost := float64(footprint()-before) / waiters
+		limit := maxWaitCost
+		if version == withSessions {
+			limit += maxSessionCost
+		}
+		if cost > float64(limit) {
+			t.Errorf("more than %d bytes", limit)
+		}
 		t.Logf("%s: %.0f bytes for each of %d waiting agents", version, cost, waiters)
 		for _, a := range agents {
 			a.leave()
@@ -43,7 +56,6 @@ func footprint() uint64 {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	fmt.Println(m.HeapAlloc, m.StackInuse, runtime.NumGoroutine())
 	return m.HeapAlloc + m.StackInuse
 }
 

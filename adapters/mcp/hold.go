@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -27,6 +28,7 @@ type hold struct {
 	query    app.PollQuery
 	seconds  int
 	deadline time.Time
+	every    time.Duration   // between reports of progress
 	token    any             // of the client that wants to hear of progress; nil for none
 	open     context.Context // ends when the registry closes it
 	leave    func(reason string)
@@ -61,11 +63,11 @@ func (s *Server) hold(a *answer, r *http.Request, body []byte) {
 	if err != nil {
 		h.leave("not held")
 		a.by.mayHold, a.by.hold = false, nil
-		s.serve(a, replay(r, body).WithContext(r.Context()))
+		s.serve(a, replay(r, bytes.NewReader(body)).WithContext(r.Context()))
 		return
 	}
 	h.conn = conn
-	again := replay(r, body)
+	again := replay(r, bytes.NewReader(body))
 	raw := &rawAnswer{conn: conn, header: http.Header{}}
 	for name, values := range a.Header() { // of the layers before
 		if name == "Vary" || strings.HasPrefix(name, "Access-Control-") {
@@ -77,8 +79,8 @@ func (s *Server) hold(a *answer, r *http.Request, body []byte) {
 }
 
 // replay returns a request to serve again that holds on to nothing of the first one.
-func replay(r *http.Request, body []byte) *http.Request {
-	again, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "/", bytes.NewReader(body)) // nothing in it can be wrong
+func replay(r *http.Request, body io.Reader) *http.Request {
+	again, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "/", body) // nothing in it can be wrong
 	again.Host, again.RemoteAddr = strings.Clone(r.Host), r.RemoteAddr
 	for name, values := range r.Header {
 		if name == "Accept" || name == "Content-Type" || name == "Authorization" || strings.HasPrefix(name, "Mcp-") {
@@ -121,7 +123,7 @@ func (s *Server) resume(again *http.Request, by *caller, raw *rawAnswer) {
 // sleep returns when the call is released or its time is over, or when the client has gone.
 func (h *hold) sleep(raw *rawAnswer) (gone bool) {
 	var one [1]byte
-	for waited := progressEvery; ; waited += progressEvery {
+	for waited := h.every; ; waited += h.every {
 		tick := h.deadline.Add(waited - time.Duration(h.seconds)*time.Second)
 		if h.token == nil || tick.After(h.deadline) {
 			tick = h.deadline

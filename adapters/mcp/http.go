@@ -151,7 +151,10 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) {
 		web.Problem(w, &web.StatusError{Status: http.StatusServiceUnavailable, Detail: "too many sessions; close some, or try again later", RetryAfter: time.Minute})
 		return
 	}
-	s.sessions.ServeHTTP(w, r)
+	by := *r.Context().Value(callerKey{}).(*caller)
+	by.ctx, by.mayHold = context.Background(), false
+	// The session keeps the context, so that must not keep the connection.
+	s.sessions.ServeHTTP(w, replay(r, r.Body).WithContext(context.WithValue(by.ctx, callerKey{}, &by)))
 }
 
 // ping pings the session's client on the stream that the request opens until the returned function is called.

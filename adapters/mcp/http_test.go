@@ -34,7 +34,7 @@ func (r *rig) send(method, body string, headers ...string) (*http.Response, stri
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, value)
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := r.transport.RoundTrip(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func (r *rig) send(method, body string, headers ...string) (*http.Response, stri
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+	r.t.Cleanup(r.transport.CloseIdleConnections)
 	return res, string(data)
 }
 

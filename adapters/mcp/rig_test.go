@@ -70,17 +70,19 @@ type setup struct {
 	auth     bool
 	require  bool
 	capacity int
+	http2    bool // for clients that know beforehand
 }
 
 // rig is the whole interface on stores in memory, behind a real HTTP server.
 type rig struct {
-	t        testing.TB
-	url      string
-	log      *eventlog.Log
-	store    *memory.Store
-	registry *app.Registry
-	hooks    *delivery.Webhooks
-	watcher  *watcher
+	t         testing.TB
+	url       string
+	log       *eventlog.Log
+	store     *memory.Store
+	registry  *app.Registry
+	hooks     *delivery.Webhooks
+	watcher   *watcher
+	transport *http.Transport // of clients
 
 	mu     sync.Mutex // guards faults
 	faults []error
@@ -130,8 +132,16 @@ func (r *rig) serve(s setup, agents http.Handler, monitor *app.QueueMonitor) {
 		}
 		services.Auth = set
 	}
-	server := httptest.NewServer(httpapi.New(services, options))
-	r.url = server.URL + "/mcp"
+	server := httptest.NewUnstartedServer(httpapi.New(services, options))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	r.url, r.transport = server.URL+"/mcp", new(http.Transport)
+	if s.http2 {
+		r.transport.Protocols = new(http.Protocols)
+		r.transport.Protocols.SetUnencryptedHTTP2(true)
+	}
 	r.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -180,22 +190,25 @@ func await[T any](t testing.TB, what string, ch <-chan T) (v T) {
 }
 
 // bearer sends a token with each request.
-type bearer string
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
 
 func (b bearer) RoundTrip(req *http.Request) (*http.Response, error) {
-	if b != "" {
+	if b.token != "" {
 		req = req.Clone(req.Context())
-		req.Header.Set("Authorization", "Bearer "+string(b))
+		req.Header.Set("Authorization", "Bearer "+b.token)
 	}
-	return http.DefaultTransport.RoundTrip(req)
+	return b.next.RoundTrip(req)
 }
 
 // connect opens a client of a protocol revision.
-func (r *rig) connect(version string, token bearer, o *sdk.ClientOptions) *sdk.ClientSession {
+func (r *rig) connect(version, token string, o *sdk.ClientOptions) *sdk.ClientSession {
 	r.t.Helper()
 	client := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, o)
 	session, err := client.Connect(r.t.Context(), &sdk.StreamableClientTransport{
-		Endpoint: r.url, HTTPClient: &http.Client{Transport: token}, DisableStandaloneSSE: o == nil,
+		Endpoint: r.url, HTTPClient: &http.Client{Transport: bearer{token, r.transport}}, DisableStandaloneSSE: o == nil,
 	}, &sdk.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {
 		r.t.Fatal(err)
@@ -205,7 +218,7 @@ func (r *rig) connect(version string, token bearer, o *sdk.ClientOptions) *sdk.C
 	}
 	r.t.Cleanup(func() {
 		_ = session.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		r.transport.CloseIdleConnections()
 	})
 	return session
 }

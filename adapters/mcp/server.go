@@ -34,6 +34,8 @@ type Options struct {
 	Fault func(err error)
 	// WriteTimeout is for how long a client may take nothing of an answer. Zero means 10 s.
 	WriteTimeout time.Duration
+	// ProgressEvery is how often a client that waits is told so, if it wants to be. Zero means 10 s.
+	ProgressEvery time.Duration
 	// MaxSessions bounds the sessions of revisions that have them. Zero means 10000.
 	MaxSessions int
 }
@@ -67,6 +69,9 @@ type Server struct {
 func New(services Services, o Options) *Server {
 	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = 10 * time.Second
+	}
+	if o.ProgressEvery <= 0 {
+		o.ProgressEvery = 10 * time.Second
 	}
 	if o.MaxSessions <= 0 {
 		o.MaxSessions = 10_000

@@ -16,7 +16,6 @@ const (
 	defaultEvents = 50
 	defaultRecent = 20
 	maxEvents     = 200 // a model has to read them
-	progressEvery = 10 * time.Second
 )
 
 // eventsInput selects events. Not every tool takes every member.
@@ -130,7 +129,7 @@ func (s *Server) waitForEvent(ctx context.Context, c toolCall, in *waitInput) (a
 	}
 	h := &hold{
 		query: q, cursor: cursor, seconds: seconds, deadline: time.Now().Add(time.Duration(seconds) * time.Second),
-		token: c.Params.GetProgressToken(), open: open, leave: leave,
+		every: s.opts.ProgressEvery, token: c.Params.GetProgressToken(), open: open, leave: leave,
 	}
 	if c.by.mayHold {
 		c.by.hold = h
@@ -147,8 +146,8 @@ func (s *Server) await(ctx context.Context, c toolCall, h *hold) app.PollAnswer 
 	defer context.AfterFunc(h.open, cancel)()
 	defer context.AfterFunc(c.by.ctx, cancel)() // a session outlives its requests
 	h.query.After, h.query.Wait = s.Feed.CursorID(h.cursor), true
-	for waited := progressEvery; ; waited += progressEvery {
-		spell, end := context.WithTimeout(ctx, progressEvery)
+	for waited := h.every; ; waited += h.every {
+		spell, end := context.WithTimeout(ctx, h.every)
 		a := app.Poll(spell, s.Feed, h.query)
 		end()
 		if len(a.Entries) > 0 || a.Truncated || ctx.Err() != nil {

@@ -6,12 +6,22 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
 )
+
+// everyWay runs a test on revisions with and without sessions, on HTTP/1.1, where calls are held, and on HTTP/2, where they
+// wait in place.
+func everyWay(t *testing.T, f func(t *testing.T, version string, s setup)) {
+	onBoth(t, func(t *testing.T, version string) {
+		t.Run("HTTP1", func(t *testing.T) { f(t, version, setup{}) })
+		t.Run("HTTP2", func(t *testing.T) { f(t, version, setup{http2: true}) })
+	})
+}
 
 // onBoth runs a test on revisions with and without sessions.
 func onBoth(t *testing.T, f func(t *testing.T, version string)) {
@@ -35,8 +45,8 @@ func (r *rig) waiting(ctx context.Context, session *sdk.ClientSession, arguments
 }
 
 func TestWait(t *testing.T) {
-	onBoth(t, func(t *testing.T, version string) {
-		r := newRig(t, setup{})
+	everyWay(t, func(t *testing.T, version string, s setup) {
+		r := newRig(t, s)
 		session := r.connect(version, "", nil)
 		mine, other := newID(), newID()
 		start := call[page](t, session, "poll_events", nil)
@@ -63,8 +73,8 @@ func TestWait(t *testing.T) {
 
 // TestWaitEnds wants a wait to end with its time, at a cursor that nobody knows, and when an operator closes it.
 func TestWaitEnds(t *testing.T) {
-	onBoth(t, func(t *testing.T, version string) {
-		r := newRig(t, setup{})
+	everyWay(t, func(t *testing.T, version string, s setup) {
+		r := newRig(t, s)
 		session := r.connect(version, "", nil)
 		got := call[page](t, session, "wait_for_event", object{"timeout_s": 0})
 		if len(got.Events) != 0 || got.Cursor == "" {
@@ -91,8 +101,8 @@ func TestWaitEnds(t *testing.T) {
 
 // TestClientGone wants a wait to end when its client has gone.
 func TestClientGone(t *testing.T) {
-	onBoth(t, func(t *testing.T, version string) {
-		r := newRig(t, setup{})
+	everyWay(t, func(t *testing.T, version string, s setup) {
+		r := newRig(t, s)
 		session := r.connect(version, "", nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		_, about := r.waiting(ctx, session, object{"timeout_s": 50})
@@ -140,4 +150,57 @@ func TestPages(t *testing.T) {
 	if p.types() != "JobProgress JobProgress" || p.Events[0].Progress != 3 || !p.HasMore || p.Cursor != cursor {
 		t.Errorf("recent: %+v", p)
 	}
+}
+
+// TestProgress wants a client that asks for it to be told that it still waits, and the answer after that.
+func TestProgress(t *testing.T) {
+	everyWay(t, func(t *testing.T, version string, s setup) {
+		s.options.ProgressEvery = 10 * time.Millisecond
+		r := newRig(t, s)
+		told := make(chan *sdk.ProgressNotificationParams, 4096)
+		session := r.connect(version, "", &sdk.ClientOptions{
+			ProgressNotificationHandler: func(_ context.Context, req *sdk.ProgressNotificationClientRequest) { told <- req.Params },
+		})
+		params := &sdk.CallToolParams{Name: "wait_for_event", Arguments: object{"types": []string{"note"}, "timeout_s": 20}}
+		params.SetProgressToken("token")
+		answer := make(chan *sdk.CallToolResult, 1)
+		go func() {
+			result, err := session.CallTool(t.Context(), params)
+			if err != nil {
+				t.Errorf("wait_for_event: %v", err)
+			}
+			answer <- result
+		}()
+		first, second := await(t, "progress", told), await(t, "progress", told)
+		if first.ProgressToken != "token" || first.Total != 20 || first.Progress != 0.01 || second.Progress <= first.Progress ||
+			first.Message != "no matching event yet; waiting for another 20 s" {
+			t.Errorf("told %+v, then %+v", first, second)
+		}
+		id := newID()
+		if err := r.log.Publish(t.Context(), domain.Event{ID: id, Payload: domain.NoteUpdated{NoteID: newID(), Operation: domain.Created}}); err != nil {
+			t.Fatal(err)
+		}
+		if result := await(t, "answer", answer); result == nil || !strings.Contains(text(result), id.String()) {
+			t.Errorf("answer %+v", result)
+		}
+	})
+}
+
+// TestOvertaken wants a wait that the log has overtaken to be told so at once: it cannot know what it has missed.
+func TestOvertaken(t *testing.T) {
+	everyWay(t, func(t *testing.T, version string, s setup) {
+		s.capacity = 8
+		r := newRig(t, s)
+		session := r.connect(version, "", nil)
+		answer, _ := r.waiting(t.Context(), session, object{"types": []string{"note"}, "timeout_s": 50})
+		// However fast the reader of held calls is: it cannot be as fast as every one of these.
+		for job := newID(); len(answer) == 0 && !t.Failed(); {
+			for range 1000 {
+				r.progress(job, 1)
+			}
+		}
+		if got := text(await(t, "answer", answer)); !strings.Contains(got, `"truncated":true`) {
+			t.Errorf("got %s", got)
+		}
+	})
 }
