@@ -70,17 +70,18 @@ func PollAt(feed PollFeed, cursor domain.Seq, q PollQuery) (a PollAnswer) {
 	return a
 }
 
-// await returns where to read from once there is something to read, or ctx has ended.
+// await returns where to read from once there is something to read, the log has overtaken the wait, or ctx has ended.
 func await(ctx context.Context, feed PollFeed, f *domain.Filter, cursor domain.Seq) (_ domain.Seq, truncated bool) {
 	for probe := make([]domain.Entry, 0, 1); ; {
 		found, at, missed := feed.Read(cursor, f, probe)
-		truncated = truncated || missed > 0
-		if len(found) > 0 {
-			return found[0].Seq - 1, truncated
+		switch {
+		case len(found) > 0:
+			return found[0].Seq - 1, missed > 0
+		case missed > 0: // perhaps just what was waited for
+			return at, true
 		}
-		cursor = at
-		if feed.Wait(ctx, cursor) != nil {
-			return cursor, truncated
+		if cursor = at; feed.Wait(ctx, cursor) != nil {
+			return cursor, false
 		}
 	}
 }

@@ -38,7 +38,7 @@ var rules = map[string]rule{
 	"adapters/client":       {own: "domain ports", ext: "github.com/cenkalti/backoff/v4 github.com/google/uuid", deny: "database/sql testing"},
 	"adapters/httpapi":      {own: "domain ports app docs adapters/internal", ext: "github.com/julienschmidt/httprouter", deny: "database/sql testing"},
 	"adapters/jobs":         {own: "domain ports", ext: "github.com/riverqueue/river", deny: "net testing"},
-	"adapters/mcp":          {own: "domain ports app adapters/internal", ext: "github.com/modelcontextprotocol/go-sdk", deny: "database/sql testing"},
+	"adapters/mcp":          {own: "domain ports app adapters/internal", ext: "github.com/modelcontextprotocol/go-sdk github.com/cenkalti/backoff/v4", deny: "database/sql testing"},
 	"adapters/memory":       {own: "domain ports", deny: "database/sql net os testing"},
 	"adapters/sqlstore":     {own: "domain ports migrations", ext: "github.com/jmoiron/sqlx github.com/lib/pq github.com/pressly/goose/v3 modernc.org/sqlite", deny: "net/http testing"},
 	"adapters/stream":       {own: "domain ports app adapters/internal", ext: "github.com/gobwas/ws github.com/gobwas/httphead golang.org/x/sys/unix", deny: "database/sql testing"},
