@@ -95,6 +95,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	by.ctx = ctx
 	request := r.WithContext(context.WithValue(ctx, callerKey{}, by))
 	request.Method, request.Header = method, r.Header.Clone()
+	if r.Header.Get("Accept") == "" {
+		request.Header.Set("Accept", "*/*") // RFC 9110, section 12.5.1; the SDK wants it said
+	}
 	request.Header.Set("Authorization", "Bearer known") // has been seen to; the SDK wants one to call identify
 	s.serve(a, request)
 	if by.hold != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -80,7 +81,12 @@ func (p *Proxy) Run(ctx context.Context, in io.ReadCloser, out io.WriteCloser) e
 		p.drop(nil)
 	}()
 	err := p.local.Run(ctx, &sdk.IOTransport{Reader: in, Writer: out})
-	if ctx.Err() != nil || errors.Is(err, io.EOF) {
+	for _, end := range []error{io.EOF, io.ErrClosedPipe, syscall.EPIPE} { // the client has gone
+		if errors.Is(err, end) {
+			return nil
+		}
+	}
+	if ctx.Err() != nil {
 		return nil
 	}
 	return err
