@@ -112,7 +112,7 @@ func (s *Server) keep(h *hold, again *http.Request, by *caller, raw *rawAnswer) 
 
 func (s *Server) resume(again *http.Request, by *caller, raw *rawAnswer) {
 	defer func() {
-		if v := recover(); v != nil && v != http.ErrAbortHandler {
+		if v := recover(); v != nil {
 			s.opts.Fault(fmt.Errorf("panic: %v", v))
 		}
 	}()

@@ -95,6 +95,7 @@ func (p *Proxy) Run(ctx context.Context, in io.ReadCloser, out io.WriteCloser) e
 // bearer sends the token with each request.
 type bearer string
 
+// RoundTrip implements http.RoundTripper.
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if b != "" {
 		r = r.Clone(r.Context())

@@ -167,11 +167,11 @@ func TestResults(t *testing.T) {
 	in, out := schemas(t, list)
 	use := func(name string, arguments object) object {
 		t.Helper()
-		if err := in[name].Validate(map[string]any(arguments)); err != nil {
+		if err := in[name].Validate(arguments); err != nil {
 			t.Errorf("%s %v: the schema does not allow it: %v", name, arguments, err)
 		}
 		got := call[object](t, session, name, arguments)
-		if err := out[name].Validate(map[string]any(got)); err != nil {
+		if err := out[name].Validate(got); err != nil {
 			t.Errorf("%s answers %v: %v", name, got, err)
 		}
 		return got
