@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -18,12 +20,16 @@ const waiters = 500
 // What each may cost: the wait, and beside it the session that the SDK keeps on revisions that have them.
 const (
 	maxWaitCost    = 10 << 10
-	maxSessionCost = 10 << 10
+	maxSessionCost = 12 << 10
+	maxStreamCost  = 20 << 10
 )
 
 // TestWaitingCost reports what a waiting agent costs the server: heap and stacks of the whole way from the connection to
 // the log, with nothing of the client but its socket.
 func TestWaitingCost(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	onBoth(t, func(t *testing.T, version string) {
 		r := newRig(t, setup{})
 		first := r.rawWait(version) // for what is made once
@@ -50,6 +56,55 @@ func TestWaitingCost(t *testing.T) {
 	})
 }
 
+// TestStreamCost reports what a session with an open stream of notifications costs.
+func TestStreamCost(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	r := newRig(t, setup{})
+	open := func() *rawAgent {
+		id := r.session()
+		a := r.dial()
+		if _, err := fmt.Fprintf(a, "GET /mcp HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n%s\r\n\r\n", a.RemoteAddr(), id); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "stream", r.watcher.opened)
+		return a
+	}
+	defer open().leave() // for what is made once
+	before := footprint()
+	for range waiters {
+		defer open().leave()
+	}
+	r.transport.CloseIdleConnections()
+	cost := float64(footprint()-before) / waiters
+	if cost > maxSessionCost+maxStreamCost {
+		t.Errorf("more than %d bytes", maxSessionCost+maxStreamCost)
+	}
+	t.Logf("%.0f bytes for each of %d sessions with a stream", cost, waiters)
+}
+
+// alone reports whether the test has the process to itself. If not, it is run in another one: what other tests have left
+// behind goes away at any time.
+func alone(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("MEASURE_ALONE") != "" {
+		return true
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "MEASURE_ALONE=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, " bytes for each of ") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	return false
+}
+
 func footprint() uint64 {
 	for range 5 { // stacks shrink by half each time
 		runtime.GC()
@@ -64,8 +119,7 @@ type rawAgent struct{ net.Conn }
 
 func (a *rawAgent) leave() { _ = a.Close() }
 
-// rawWait has a new agent wait for an event.
-func (r *rig) rawWait(version string) *rawAgent {
+func (r *rig) dial() *rawAgent {
 	r.t.Helper()
 	u, err := url.Parse(r.url)
 	if err != nil {
@@ -75,11 +129,17 @@ func (r *rig) rawWait(version string) *rawAgent {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	a := &rawAgent{conn}
+	return &rawAgent{conn}
+}
+
+// rawWait has a new agent wait for an event.
+func (r *rig) rawWait(version string) *rawAgent {
+	r.t.Helper()
+	a := r.dial()
 	meta, headers := "", ""
 	if version == withSessions {
 		a.post(r.t, strings.Replace(initialize, "2025-06-18", version, 1), "")
-		res, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil)
+		res, err := http.ReadResponse(bufio.NewReaderSize(a, 16), nil)
 		if err != nil {
 			r.t.Fatal(err)
 		}

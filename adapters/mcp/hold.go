@@ -1,19 +1,15 @@
 package mcp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/matric/matric-events/app"
@@ -57,39 +53,18 @@ func (h *hold) progress(waited time.Duration) *sdk.ProgressNotificationParams {
 }
 
 // hold takes the connection over from net/http. Where that cannot be, the request is served once more and waits in place.
-func (s *Server) hold(a *answer, r *http.Request, body []byte) {
+func (s *Server) hold(a *answer, again *http.Request) {
 	h := a.by.hold
-	conn, _, err := a.control.Hijack() // what a client sends before it has its answer is lost with the connection
+	raw, err := takeOver(a)
 	if err != nil {
 		h.leave("not held")
 		a.by.mayHold, a.by.hold = false, nil
-		s.serve(a, replay(r, bytes.NewReader(body)).WithContext(r.Context()))
+		s.serve(a, a.by.asks(again))
 		return
 	}
-	h.conn = conn
-	again := replay(r, bytes.NewReader(body))
-	raw := &rawAnswer{conn: conn, header: http.Header{}}
-	for name, values := range a.Header() { // of the layers before
-		if name == "Vary" || strings.HasPrefix(name, "Access-Control-") {
-			raw.header[name] = values
-		}
-	}
+	h.conn = raw.conn
 	by := &caller{ctx: context.Background(), remote: a.by.remote, user: a.by.user, hold: h}
 	s.crew.Go(func() { s.keep(h, again, by, raw) })
-}
-
-// replay returns a request to serve again that holds on to nothing of the first one.
-func replay(r *http.Request, body io.Reader) *http.Request {
-	again, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "/", body) // nothing in it can be wrong
-	again.Host, again.RemoteAddr = strings.Clone(r.Host), r.RemoteAddr
-	for name, values := range r.Header {
-		if name == "Accept" || name == "Content-Type" || name == "Authorization" || strings.HasPrefix(name, "Mcp-") {
-			for _, v := range values {
-				again.Header.Add(strings.Clone(name), strings.Clone(v))
-			}
-		}
-	}
-	return again
 }
 
 // keep holds a call until there is something to answer, and answers. It keeps its stack shallow until then.
@@ -107,17 +82,7 @@ func (s *Server) keep(h *hold, again *http.Request, by *caller, raw *rawAnswer) 
 		reason = "client gone"
 		return
 	}
-	s.resume(again, by, raw)
-}
-
-func (s *Server) resume(again *http.Request, by *caller, raw *rawAnswer) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.opts.Fault(fmt.Errorf("panic: %v", v))
-		}
-	}()
-	a := &answer{ResponseWriter: raw, control: http.NewResponseController(raw), timeout: s.opts.WriteTimeout, by: by}
-	s.serve(a, again.WithContext(context.WithValue(by.ctx, callerKey{}, by)))
+	s.resume(again, by, raw, s.opts.WriteTimeout)
 }
 
 // sleep returns when the call is released or its time is over, or when the client has gone.
@@ -162,63 +127,4 @@ func (h *hold) release() {
 	defer h.mu.Unlock()
 	h.released = true
 	_ = h.conn.SetReadDeadline(time.Unix(1, 0)) // a closed one is awake
-}
-
-// rawAnswer is a response on a connection that is taken over. Its end is the connection's (RFC 9112, section 6.3).
-type rawAnswer struct {
-	conn   net.Conn
-	header http.Header
-	begun  bool
-	broken bool // an error came after the answer had begun
-}
-
-// Header implements http.ResponseWriter.
-func (a *rawAnswer) Header() http.Header { return a.header }
-
-// SetWriteDeadline is for http.ResponseController.
-func (a *rawAnswer) SetWriteDeadline(t time.Time) error { return a.conn.SetWriteDeadline(t) }
-
-// WriteHeader implements http.ResponseWriter.
-func (a *rawAnswer) WriteHeader(status int) {
-	if a.begun {
-		a.broken = a.broken || status >= 400
-		return
-	}
-	a.begun = true
-	a.header.Set("Connection", "close")
-	a.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	var head bytes.Buffer
-	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	_ = a.header.Write(&head) // to memory
-	head.WriteString("\r\n")
-	_, _ = a.conn.Write(head.Bytes()) // the next write tells
-}
-
-// Write implements http.ResponseWriter.
-func (a *rawAnswer) Write(p []byte) (int, error) {
-	if !a.begun {
-		a.WriteHeader(http.StatusOK)
-	}
-	if a.broken {
-		return 0, net.ErrClosed
-	}
-	return a.conn.Write(p)
-}
-
-// send sends a notification ahead of the answer.
-func (a *rawAnswer) send(method string, params any) error {
-	data, err := marshal(params)
-	if err == nil {
-		data, err = jsonrpc.EncodeMessage(&jsonrpc.Request{Method: method, Params: data})
-	}
-	if err != nil {
-		return err
-	}
-	a.header.Set("Content-Type", "text/event-stream")
-	a.header.Set("Cache-Control", "no-cache, no-transform")
-	if err := a.SetWriteDeadline(time.Now().Add(streamTimeout)); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(a, "event: message\ndata: %s\n\n", data)
-	return err
 }

@@ -61,48 +61,55 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		web.Problem(w, &web.StatusError{Status: http.StatusUnsupportedMediaType, Detail: "the Content-Encoding must be identity"})
 		return
 	}
-	by := &caller{remote: r.RemoteAddr, user: web.User(r.Context())}
+	body, err := readBody(w, r)
+	if err != nil {
+		web.Problem(w, err)
+		return
+	}
+	by := &caller{ctx: r.Context(), remote: r.RemoteAddr, user: web.User(r.Context())}
 	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.opts.WriteTimeout, by: by}
 	defer a.end()
-	method, ctx := r.Method, r.Context()
-	var body []byte
+	again := replay(r, body)
 	switch {
-	case method == http.MethodHead: // as GET, but ended before it has begun
-		method = http.MethodGet
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
+	case r.Method == http.MethodHead: // as GET, but ended before it has begun
+		again.Method = http.MethodGet
+		ctx, cancel := context.WithCancel(r.Context())
 		cancel()
+		by.ctx = ctx
 	case isStream(r):
-		var leave func(string)
-		var err error
-		ctx, leave, err = s.attend(ctx, by, domain.Filter{})
-		if err != nil {
-			web.Problem(w, err)
-			return
-		}
-		defer leave("ended")
-		a.timeout = min(a.timeout, streamTimeout)
-		_ = a.control.SetReadDeadline(time.Time{}) // of the server, for requests that come to an end; where there is none, all is well
-	case method == http.MethodPost:
-		var err error
-		if body, err = readBody(w, r); err != nil {
-			web.Problem(w, err)
-			return
-		}
-		by.mayHold = r.ProtoMajor == 1 && r.ProtoMinor >= 1 && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		s.stream(a, again, ownConnection(r))
+		return
 	}
-	by.ctx = ctx
-	request := r.WithContext(context.WithValue(ctx, callerKey{}, by))
-	request.Method, request.Header = method, r.Header.Clone()
-	if r.Header.Get("Accept") == "" {
-		request.Header.Set("Accept", "*/*") // RFC 9110, section 12.5.1; the SDK wants it said
-	}
-	request.Header.Set("Authorization", "Bearer known") // has been seen to; the SDK wants one to call identify
-	s.serve(a, request)
+	by.mayHold = ownConnection(r) && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
+	s.serve(a, by.asks(again))
 	if by.hold != nil {
-		s.hold(a, request, body)
+		s.hold(a, replay(r, body))
 	}
+}
+
+// ownConnection reports whether the connection carries this request alone.
+func ownConnection(r *http.Request) bool { return r.ProtoMajor == 1 && r.ProtoMinor >= 1 }
+
+// asks returns the request as the caller's.
+func (c *caller) asks(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(c.ctx, callerKey{}, c))
+}
+
+// replay returns a request for the SDK that can be served after the first one, and holds on to nothing of it.
+func replay(r *http.Request, body []byte) *http.Request {
+	again, _ := http.NewRequestWithContext(context.Background(), r.Method, "/", bytes.NewReader(body)) // nothing in it can be wrong
+	again.Host, again.RemoteAddr = strings.Clone(r.Host), r.RemoteAddr
+	again.Header.Set("Accept", "*/*") // RFC 9110, section 12.5.1: the same as none, which the SDK does not take
+	for name, values := range r.Header {
+		if name == "Accept" || name == "Content-Type" || name == "Last-Event-Id" || strings.HasPrefix(name, "Mcp-") {
+			again.Header.Del(name)
+			for _, v := range values {
+				again.Header.Add(strings.Clone(name), strings.Clone(v))
+			}
+		}
+	}
+	again.Header.Set("Authorization", "Bearer known") // has been seen to; the SDK wants one to call identify
+	return again
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -156,8 +163,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) {
 	}
 	by := *r.Context().Value(callerKey{}).(*caller)
 	by.ctx, by.mayHold = context.Background(), false
-	// The session keeps the context, so that must not keep the connection.
-	s.sessions.ServeHTTP(w, replay(r, r.Body).WithContext(context.WithValue(by.ctx, callerKey{}, &by)))
+	s.sessions.ServeHTTP(w, by.asks(r)) // the session keeps the context, so that must not keep the connection
 }
 
 // ping pings the session's client on the stream that the request opens until the returned function is called.
