@@ -136,8 +136,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && id == "":
 		s.open(w, r)
 	case r.Method == http.MethodGet:
-		defer s.ping(r.Context(), id)()
-		s.sessions.ServeHTTP(w, r)
+		ctx, end := s.claim(r.Context(), id)
+		defer end()
+		s.sessions.ServeHTTP(w, r.WithContext(ctx))
 	default:
 		s.sessions.ServeHTTP(w, r)
 	}
@@ -164,37 +165,6 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) {
 	by := *r.Context().Value(callerKey{}).(*caller)
 	by.ctx, by.mayHold = context.Background(), false
 	s.sessions.ServeHTTP(w, by.asks(r)) // the session keeps the context, so that must not keep the connection
-}
-
-// ping pings the session's client on the stream that the request opens until the returned function is called.
-func (s *Server) ping(ctx context.Context, id string) (stop func()) {
-	for session := range s.sdk.Sessions() {
-		if id == "" || session.ID() != id {
-			continue
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		p := &pinger{session: session, ctx: ctx}
-		p.timer = time.AfterFunc(pingEvery, p.ping)
-		return cancel
-	}
-	return func() {}
-}
-
-// pinger keeps a session with an open stream. Whoever does not answer loses it when its time is over.
-type pinger struct {
-	session *sdk.ServerSession
-	ctx     context.Context
-	timer   *time.Timer
-}
-
-func (p *pinger) ping() {
-	if p.ctx.Err() != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, pingEvery)
-	defer cancel()
-	_ = p.session.Ping(ctx, nil)
-	p.timer.Reset(pingEvery)
 }
 
 // attend enters a caller who waits, or has a stream, in the registry.

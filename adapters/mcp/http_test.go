@@ -184,6 +184,39 @@ func TestStreamsAreConnections(t *testing.T) {
 	await(t, "end of the stream", ended)
 }
 
+// TestStreamIsReplaced wants a client that has lost its connection to get a new stream at once, although the old one still
+// stands here.
+func TestStreamIsReplaced(t *testing.T) {
+	r := newRig(t, setup{})
+	name, value, _ := strings.Cut(r.session(), ": ")
+	open := func() io.ReadCloser {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", r.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(name, value)
+		res, err := r.transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var hello [6]byte
+		if _, err := io.ReadFull(res.Body, hello[:]); err != nil || string(hello[:]) != ": ok\n\n" {
+			t.Fatalf("%s %q, %v", res.Status, hello, err)
+		}
+		return res.Body
+	}
+	stream := open()
+	for range 3 {
+		next := open()
+		if rest, err := io.ReadAll(stream); err != nil || len(rest) > 0 {
+			t.Errorf("the stream before ends with %q, %v", rest, err)
+		}
+		_ = stream.Close()
+		stream = next
+	}
+	_ = stream.Close()
+}
+
 // TestRevisions wants every revision of the protocol that the SDK knows to be answered.
 func TestRevisions(t *testing.T) {
 	r := newRig(t, setup{})

@@ -62,7 +62,10 @@ type Server struct {
 	requests http.Handler // for those without
 	watch    *watch
 	lot      *lot
-	crew     sync.WaitGroup // goroutines that hold calls
+	crew     sync.WaitGroup // goroutines that have taken connections over
+
+	mu      sync.Mutex // guards streams
+	streams map[string]*claim
 }
 
 // New returns a server that reads from the feed.
@@ -76,7 +79,7 @@ func New(services Services, o Options) *Server {
 	if o.MaxSessions <= 0 {
 		o.MaxSessions = 10_000
 	}
-	s := &Server{Services: services, opts: o}
+	s := &Server{Services: services, opts: o, streams: map[string]*claim{}}
 	s.watch, s.lot = newWatch(services.Feed, s.exists), newLot(services.Feed)
 	s.sdk = sdk.NewServer(&sdk.Implementation{Name: "matric-events", Title: "matric-events", Version: o.Version}, &sdk.ServerOptions{
 		Instructions:       instructions,

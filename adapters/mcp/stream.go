@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/domain"
 )
@@ -47,4 +49,77 @@ func (s *Server) carry(r *http.Request, by *caller, raw *rawAnswer, timeout time
 	})
 	defer func() { _ = raw.conn.Close() }()
 	s.resume(r, by, raw, timeout)
+}
+
+// claim is a session's open stream.
+type claim struct {
+	user   string
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// claim makes room for a session's stream, of which there is one: the stream before is on a connection that its client has
+// given up, whether we know that or not. The context returned ends when the next one comes, or the client is silent.
+func (s *Server) claim(ctx context.Context, id string) (context.Context, func()) {
+	if ctx.Err() != nil { // HEAD
+		return ctx, func() {}
+	}
+	user := ctx.Value(callerKey{}).(*caller).user
+	ctx, cancel := context.WithCancel(ctx)
+	mine := &claim{user, cancel, make(chan struct{})}
+	s.mu.Lock()
+	before := s.streams[id]
+	if before != nil && before.user != user { // the SDK will refuse
+		s.mu.Unlock()
+		return ctx, cancel
+	}
+	s.streams[id] = mine
+	s.mu.Unlock()
+	if before != nil {
+		before.cancel()
+		<-before.ended
+	}
+	stop := s.ping(ctx, cancel, id)
+	return ctx, func() {
+		stop()
+		s.mu.Lock()
+		if s.streams[id] == mine {
+			delete(s.streams, id)
+		}
+		s.mu.Unlock()
+		close(mine.ended)
+	}
+}
+
+// ping pings the session's client on its stream, and cuts the stream when there is no answer.
+func (s *Server) ping(ctx context.Context, cut context.CancelFunc, id string) (stop func()) {
+	for session := range s.sdk.Sessions() {
+		if id != "" && session.ID() == id {
+			p := &pinger{session: session, ctx: ctx, cut: cut}
+			p.timer = time.AfterFunc(pingEvery, p.ping)
+			break
+		}
+	}
+	return cut
+}
+
+// pinger keeps a session with an open stream: the client's answers are requests of the session.
+type pinger struct {
+	session *sdk.ServerSession
+	ctx     context.Context
+	cut     context.CancelFunc
+	timer   *time.Timer
+}
+
+func (p *pinger) ping() {
+	if p.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, pingEvery)
+	defer cancel()
+	if p.session.Ping(ctx, nil) != nil {
+		p.cut()
+		return
+	}
+	p.timer.Reset(pingEvery)
 }

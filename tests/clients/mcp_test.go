@@ -169,6 +169,9 @@ func TestStockAgent(t *testing.T) {
 			note := lifeOfANote(t, a, s)
 			subscribed(t, a, s, note)
 			restarted(t, a, s, flags)
+			if name == "stdio" { // what a subprocess stands for outlives the server: it subscribes anew, and says so
+				a.awaitUpdate("note://" + note)
+			}
 		})
 	}
 }
@@ -213,6 +216,9 @@ func subscribed(t *testing.T, a *agent, s *harness.Server, note string) {
 	s.AwaitConnections(1) // its stream
 	s.Call(200, "PATCH", "/api/v1/notes/"+note, `{"title":"Changed"}`)
 	a.awaitUpdate("note://" + note)
+	for len(a.updated) > 0 {
+		<-a.updated
+	}
 	if got := fmt.Sprint(a.do("read", "note://"+note)); !strings.Contains(got, "Changed") {
 		t.Errorf("the note: %s", got)
 	}

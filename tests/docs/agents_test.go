@@ -1,6 +1,9 @@
 package docs_test
 
-import "strings"
+import (
+	"net/http"
+	"strings"
+)
 
 const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
 
@@ -24,6 +27,7 @@ func callAgents(c *client) {
 	c.agent(202, "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, session)
 	c.agent(200, "POST", `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`, session)
 	c.agent(200, "GET", "", session)
+	c.listed(session)
 	for _, method := range []string{"POST", "GET", "DELETE"} {
 		body := ""
 		if method == "POST" {
@@ -35,4 +39,17 @@ func callAgents(c *client) {
 	c.agent(400, "GET", "")
 	c.agent(400, "DELETE", "")
 	c.agent(204, "DELETE", "", session)
+}
+
+// listed wants an open stream among the connections.
+func (c *client) listed(session string) {
+	c.t.Helper()
+	res, err := http.DefaultTransport.RoundTrip(c.request("GET", "/mcp", "", "Accept: text/event-stream", session))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got := c.call(200, "GET", "/api/v1/connections", ""); !strings.Contains(string(got.body), `"transport":"mcp"`) {
+		c.t.Errorf("connections: %s", got.body)
+	}
 }
