@@ -37,7 +37,7 @@ type Services struct {
 	Ready    func(ctx context.Context) error // the canary; its errors begin with the name of the part that failed
 	Live     func(ctx context.Context) error // whether waiting may help; nil for always
 
-	WebSocket, Events, Poll, Metrics http.Handler
+	WebSocket, Events, Poll, MCP, Metrics http.Handler
 }
 
 // Options tune New.
@@ -77,10 +77,11 @@ func New(s Services, o Options) http.Handler {
 	return a.recovering(a.cors(a.router))
 }
 
-// Where WebSockets and event streams are.
+// Where WebSockets, event streams and agents go.
 const (
 	PathWebSocket = "/api/v1/ws"
 	PathEvents    = "/api/v1/events"
+	PathMCP       = "/mcp"
 )
 
 func (a *api) routes() {
@@ -95,6 +96,9 @@ func (a *api) routes() {
 	a.get(PathWebSocket, pass(a.WebSocket))
 	a.get(PathEvents, pass(a.Events))
 	a.get("/api/v1/events/poll", pass(a.Poll))
+	a.get(PathMCP, a.familiar(pass(a.MCP)))
+	a.on(http.MethodPost, PathMCP, pass(a.MCP))
+	a.on(http.MethodDelete, PathMCP, pass(a.MCP))
 	a.get("/api/v1/queue", a.queue)
 	a.get("/api/v1/connections", a.connections)
 	a.on(http.MethodDelete, "/api/v1/connections/:id", byID(a.kick))
@@ -142,7 +146,7 @@ func (a *api) on(method, path string, f action) {
 	safe := method == http.MethodGet || method == http.MethodHead
 	a.router.Handler(method, path, a.plain(func(w http.ResponseWriter, r *http.Request) error {
 		if !safe && !a.opts.Origins.Allow(r) {
-			return &web.StatusError{Status: http.StatusForbidden, Detail: "pages of this origin may not do that; see --allowed-origins"}
+			return errForeign
 		}
 		if err := checkQuery(r); err != nil {
 			return err
@@ -165,6 +169,18 @@ func traced(r *http.Request) *http.Request {
 		}
 	}
 	return r
+}
+
+var errForeign = &web.StatusError{Status: http.StatusForbidden, Detail: "pages of this origin may not do that; see --allowed-origins"}
+
+// familiar refuses web pages of a foreign origin what they may otherwise ask for and only not read.
+func (a *api) familiar(f action) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !a.opts.Origins.Allow(r) {
+			return errForeign
+		}
+		return f(w, r)
+	}
 }
 
 // get is on for GET, and for HEAD, which net/http answers without the body.
@@ -212,7 +228,7 @@ func (a *api) cors(next http.Handler) http.Handler {
 		if r.Method == http.MethodOptions && w.Header().Get("Access-Control-Allow-Origin") != "" {
 			h := w.Header()
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Cache-Control")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Cache-Control, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name")
 			h.Set("Access-Control-Max-Age", "600")
 		}
 		next.ServeHTTP(w, r)

@@ -69,7 +69,7 @@ func (a *api) version(w http.ResponseWriter, _ *http.Request) error {
 func (a *api) index(w http.ResponseWriter, r *http.Request) error {
 	endpoints := map[string]string{
 		"websocket": "/api/v1/ws", "sse": "/api/v1/events", "poll": "/api/v1/events/poll",
-		"worker_events": "/api/v1/worker-events", "note_events": "/api/v1/note-events", "webhooks": "/api/v1/webhooks",
+		"worker_events": "/api/v1/worker-events", "note_events": "/api/v1/note-events", "webhooks": "/api/v1/webhooks", "mcp": PathMCP,
 		"queue": "/api/v1/queue", "connections": "/api/v1/connections", "openapi": "/openapi.yaml",
 		"asyncapi": "/asyncapi.yaml", "metrics": "/metrics", "live": "/livez", "ready": "/readyz", "version": "/version",
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/matric/matric-events/adapters/capture"
 	"github.com/matric/matric-events/adapters/httpapi"
 	"github.com/matric/matric-events/adapters/jobs"
+	"github.com/matric/matric-events/adapters/mcp"
 	"github.com/matric/matric-events/adapters/otlp"
 	"github.com/matric/matric-events/adapters/sqlstore"
 	"github.com/matric/matric-events/adapters/stream"
@@ -115,6 +116,7 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	if err := h.openSources(ctx, &services); err != nil {
 		return nil, err
 	}
+	h.openAgents(&services, release)
 	h.openServer(httpapi.New(services, options))
 	return h, nil
 }
@@ -232,6 +234,19 @@ func (h *hub) openCapture() {
 		h.monitor.Count(counter)
 		h.passing = append(h.passing, counter.Run)
 	}
+}
+
+// openAgents adds what agents talk to.
+func (h *hub) openAgents(services *httpapi.Services, release string) {
+	agents := mcp.New(mcp.Services{
+		Feed: h.events, Registry: h.registry, Queue: h.monitor, Notes: services.Notes, Jobs: services.Jobs,
+		Webhooks: services.Webhooks, Deliveries: services.Deliveries,
+	}, mcp.Options{
+		NewID: newID, Version: release, WriteTimeout: h.settings.WriteTimeout,
+		Fault: func(err error) { h.log.Error().Str("path", httpapi.PathMCP).Err(err).Msg("request failed") },
+	})
+	h.passing = append(h.passing, agents.Run)
+	services.MCP = agents
 }
 
 // net/http reads this much beyond MaxHeaderBytes.

@@ -49,6 +49,7 @@ func (h *hub) welcome() string {
   WebSocket  ws://%[2]s/api/v1/ws
   SSE        http://%[2]s/api/v1/events
   Poll       http://%[2]s/api/v1/events/poll
+  Agents     http://%[2]s/mcp
   API        http://%[2]s/openapi.yaml
   Metrics    http://%[2]s/metrics
 

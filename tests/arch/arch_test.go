@@ -39,6 +39,7 @@ var rules = map[string]rule{
 	"adapters/client":       {own: "domain ports", ext: "github.com/cenkalti/backoff/v4 github.com/google/uuid", deny: "database/sql testing"},
 	"adapters/httpapi":      {own: "domain ports app docs adapters/internal", ext: "github.com/julienschmidt/httprouter", deny: "database/sql testing"},
 	"adapters/jobs":         {own: "domain ports", ext: "github.com/riverqueue/river", deny: "net testing"},
+	"adapters/mcp":          {own: "domain ports app adapters/internal", ext: "github.com/modelcontextprotocol/go-sdk github.com/cenkalti/backoff/v4", deny: "database/sql testing"},
 	"adapters/memory":       {own: "domain ports", deny: "database/sql net os testing"},
 	"adapters/otlp":         {own: "domain ports", deny: "database/sql testing"},
 	"adapters/sqlstore":     {own: "domain ports migrations", ext: "github.com/jmoiron/sqlx github.com/lib/pq github.com/pressly/goose/v3 golang.org/x/text/unicode/norm modernc.org/sqlite", deny: "net/http testing"},
@@ -66,6 +67,7 @@ var inTests = map[string]string{
 	"adapters/client":    "adapters/httpapi app tests/contract",
 	"adapters/jobs":      "adapters/memory adapters/sqlstore app tests/contract tests/pgtest",
 	"adapters/httpapi":   "adapters/memory adapters/tokens tests/contract",
+	"adapters/mcp":       "adapters/httpapi adapters/memory adapters/tokens",
 	"adapters/telemetry": "adapters/memory tests/contract",
 	"cmd":                "tests",
 }

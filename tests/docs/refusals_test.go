@@ -35,6 +35,9 @@ func callAmiss(c *client) {
 		c.call(415, o.method, path, sample, "Content-Encoding: gzip")
 		c.call(413, o.method, path, `{"a":"`+strings.Repeat("x", 1<<20)+`"}`)
 		c.call(400, o.method, path, `{"a":`)
+		if o.tagged("agents") {
+			continue // members of its messages are the protocol's
+		}
 		c.refused("no_such_member", o.method, path, `{"no_such_member":1}`)
 	}
 }
