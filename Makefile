@@ -33,8 +33,8 @@ race: prepare ## Run all tests under the race detector
 NPM_PACKAGES := tests/clients/node_modules/.package-lock.json
 HAVE_INITDB  := $(shell command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)
 
-.PHONY: prepare postgres nginx chromium
-prepare: postgres nginx chromium $(if $(shell command -v npm),$(NPM_PACKAGES))
+.PHONY: prepare postgres nginx promtool chromium
+prepare: postgres nginx promtool chromium $(if $(shell command -v npm),$(NPM_PACKAGES))
 	@command -v npm >/dev/null || echo "npm is not installed: tests with stock npm clients are skipped"
 
 $(NPM_PACKAGES): tests/clients/package-lock.json
@@ -50,6 +50,14 @@ nginx:
 ifeq ($(shell command -v nginx),)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q nginx >/dev/null; \
 	else echo "nginx is not installed: tests of the example site are skipped"; fi
+endif
+
+# Of Debian's package only the tool is wanted; the server that comes with it is not started by tests.
+promtool:
+ifeq ($(shell command -v promtool),)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends prometheus >/dev/null \
+	  || echo "promtool could not be installed: alert rules are not tried"; \
+	else echo "promtool is not installed: alert rules are not tried"; fi
 endif
 
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
@@ -113,6 +121,11 @@ bench-peers: build peers ## Measure the streams beside other libraries and the m
 	$(GO) build -o $(BIN)/streams ./tests/load/streams
 	$(BIN)/streams compare --hub $(BIN)/matric-events --peers $(BIN)/peers --servers $(SERVERS) --sizes $(SIZES) --rates $(RATES) \
 	  --runs $(RUNS) --duration $(DURATION) --json $(JSON)
+
+.PHONY: bench-telemetry
+bench-telemetry: build ## Measure what a line for each event costs (3 minutes)
+	$(GO) build -o $(BIN)/streams ./tests/load/streams
+	$(BIN)/streams compare --hub $(BIN)/matric-events --servers hub,hub-logs --sizes 1000 --rates 100,max --runs $(RUNS) --duration 10s
 
 # The peers are a module of their own, so that what they need does not become what the hub needs.
 .PHONY: peers

@@ -35,7 +35,7 @@ type report struct {
 func analyze(t *testing.T, kind domain.JobType, title, content string) (*domain.Analysis, []report) {
 	t.Helper()
 	store := memory.New(newID)
-	note, err := app.NewNotes(store.Notes(), newID).Create(t.Context(), domain.NotePatch{Title: &title, Content: &content})
+	note, err := app.NewNotes(store.Notes(), newID, nil).Create(t.Context(), domain.NotePatch{Title: &title, Content: &content})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAnalystOnAnEmptyNote(t *testing.T) {
 func TestAnalystErrors(t *testing.T) {
 	store, observer := memory.New(newID), &silent{}
 	title, content := "A note", "some content"
-	note, err := app.NewNotes(store.Notes(), newID).Create(t.Context(), domain.NotePatch{Title: &title, Content: &content})
+	note, err := app.NewNotes(store.Notes(), newID, nil).Create(t.Context(), domain.NotePatch{Title: &title, Content: &content})
 	if err != nil {
 		t.Fatal(err)
 	}

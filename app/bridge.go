@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/matric/matric-events/app/eventlog"
+	"github.com/matric/matric-events/app/trace"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
 )
@@ -19,8 +21,27 @@ type Bridge struct {
 	queue QueueWatcher
 	// turn holds one token. Its holder alone translates and appends, so that the memory of a job changes in the order in
 	// which its events stand in the log. A channel, because waiting for it must end with the caller's context.
-	turn chan struct{}
-	jobs *jobMemories
+	turn   chan struct{}
+	jobs   *jobMemories
+	traces *trace.Memory
+	// reported and drained count what was appended, by type.
+	reported, drained typeCounts
+}
+
+// typeCounts counts events by type.
+type typeCounts [domain.TypeQueueStatus + 1]atomic.Uint64
+
+func (c *typeCounts) load() (n [domain.TypeQueueStatus + 1]uint64) {
+	for i := range c {
+		n[i] = c[i].Load()
+	}
+	return n
+}
+
+// Published returns how many events the bridge has appended to the log, by type: those that producers reported to it, and
+// those that the drain brought from the outbox.
+func (b *Bridge) Published() (reported, drained [domain.TypeQueueStatus + 1]uint64) {
+	return b.reported.load(), b.drained.load()
 }
 
 var _ ports.Publisher = (*Bridge)(nil)
@@ -34,6 +55,8 @@ type QueueWatcher interface {
 // BridgeOptions tune NewBridge.
 type BridgeOptions struct {
 	RememberJobs int // jobs remembered, the least recently heard of forgotten first; zero means 65536
+	// Traces are those of notes and jobs that were written in one. Nil for a memory of the bridge's own.
+	Traces *trace.Memory
 }
 
 // NewBridge returns a bridge to the log. newID makes UUIDv7 identifiers.
@@ -41,7 +64,10 @@ func NewBridge(log *eventlog.Log, newID func() domain.UUID, queue QueueWatcher, 
 	if o.RememberJobs <= 0 {
 		o.RememberJobs = 1 << 16
 	}
-	b := &Bridge{log: log, newID: newID, queue: queue, turn: make(chan struct{}, 1), jobs: newJobMemories(o.RememberJobs)}
+	if o.Traces == nil {
+		o.Traces = trace.NewMemory()
+	}
+	b := &Bridge{traces: o.Traces, log: log, newID: newID, queue: queue, turn: make(chan struct{}, 1), jobs: newJobMemories(o.RememberJobs)}
 	b.turn <- struct{}{}
 	return b
 }
@@ -50,7 +76,8 @@ func NewBridge(log *eventlog.Log, newID func() domain.UUID, queue QueueWatcher, 
 type report struct {
 	worker *domain.WorkerEvent
 	note   *domain.NoteEvent
-	hosted bool // about a job of the built-in queue, which is counted there
+	hosted bool // from the outbox; its job, if it has one, is of a queue that is counted there
+	trace  *domain.Trace
 }
 
 // PublishWorkerEvents implements ports.Publisher.
@@ -81,6 +108,11 @@ func (b *Bridge) PublishNoteEvents(ctx context.Context, batch []domain.NoteEvent
 // they are stored wherever they must not be lost.
 func (b *Bridge) publish(ctx context.Context, reports []report) (ports.Receipt, error) {
 	var receipt ports.Receipt
+	if t := trace.From(ctx); t != nil {
+		for i := range reports {
+			reports[i].trace = t
+		}
+	}
 	span, err := b.appendAll(ctx, reports, func(_ int, err error) error {
 		if len(reports) == 1 {
 			return err
@@ -137,8 +169,7 @@ func (b *Bridge) appendAll(ctx context.Context, reports []report, onConflict fun
 // append brings one report to the log. The sequence number is zero when there was nothing to append.
 func (b *Bridge) append(ctx context.Context, r *report) (domain.Seq, error) {
 	if r.note != nil {
-		seq, _, err := b.log.Append(ctx, b.event(r.note.EventID, r.note.OccurredAt, r.note.Note))
-		return seq, err
+		return b.add(ctx, r, b.event(r.note.EventID, r.note.OccurredAt, r.note.Note))
 	}
 	w := r.worker
 	if p := b.log.Locate(w.EventID); !w.EventID.IsZero() && p.Standing != domain.StandingUnknown {
@@ -155,13 +186,42 @@ func (b *Bridge) append(ctx context.Context, r *report) (domain.Seq, error) {
 		return 0, nil
 	}
 	e.Payload = payload
-	seq, _, err := b.log.Append(ctx, e)
+	seq, err := b.add(ctx, r, e)
 	if err != nil {
 		return 0, err
 	}
 	b.jobs.put(w.JobID, memory, r.hosted)
 	b.queue.Changed()
 	return seq, nil
+}
+
+// add appends an event and counts it, unless it was appended before.
+func (b *Bridge) add(ctx context.Context, r *report, e domain.Event) (domain.Seq, error) {
+	e.Trace = b.traceOf(r.trace, e.Payload)
+	seq, fresh, err := b.log.Append(ctx, e)
+	if fresh && r.hosted {
+		b.drained[e.Type()].Add(1)
+	} else if fresh {
+		b.reported[e.Type()].Add(1)
+	}
+	return seq, err
+}
+
+// traceOf returns the trace of an event: the one that its producer told, or else that of its job, or of the latest write
+// of its note. A job keeps the first that is known of it, so that its later events are in the trace that it began in.
+func (b *Bridge) traceOf(told *domain.Trace, p domain.Payload) *domain.Trace {
+	job, note := p.Subject()
+	t := told
+	if t == nil {
+		t = b.traces.Recall(job)
+	}
+	if t == nil {
+		t = b.traces.Recall(note)
+	}
+	if t != nil && !job.IsZero() && b.traces.Recall(job) == nil {
+		b.traces.Remember(job, t)
+	}
+	return t
 }
 
 func (b *Bridge) event(id domain.UUID, at time.Time, p domain.Payload) domain.Event {

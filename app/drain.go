@@ -109,20 +109,31 @@ func NewCanaries(probe ports.Probe, newID func() domain.UUID) *Canaries {
 	return &Canaries{probe: probe, newID: newID, calls: newWaiters()}
 }
 
-// Check returns nil once a canary has come through. The error names the part that failed: store or hub.
-func (c *Canaries) Check(ctx context.Context) error {
+// canary is one of them on its way.
+type canary struct {
+	of   *Canaries
+	id   domain.UUID
+	back <-chan struct{}
+}
+
+func (c *Canaries) hatch() canary {
 	id := c.newID()
-	arrived := c.calls.add(id)
-	defer c.calls.remove(id)
-	if err := c.probe.WriteCanary(ctx, id); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
+	return canary{of: c, id: id, back: c.calls.add(id)}
+}
+
+// send commits the canary to the store.
+func (c canary) send(ctx context.Context) error { return c.of.probe.WriteCanary(ctx, c.id) }
+
+// await returns nil once the canary has come through.
+func (c canary) await(ctx context.Context) error {
 	select {
-	case <-arrived:
+	case <-c.back:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("hub: the canary did not come through: %w", ctx.Err())
+		return fmt.Errorf("the canary did not come through: %w", ctx.Err())
 	}
 }
+
+func (c canary) forget() { c.of.calls.remove(c.id) }
 
 func (c *Canaries) arrived(id domain.UUID) { c.calls.done(id) }

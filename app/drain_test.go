@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,32 +95,3 @@ func TestDrainDoesNotRemoveWhatIsNotStored(t *testing.T) {
 		}
 	})
 }
-
-func TestCanaryComesThrough(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, _, canaries := startDrain(t, newOutbox())
-		if err := canaries.Check(t.Context()); err != nil {
-			t.Errorf("Check = %v", err)
-		}
-	})
-}
-
-func TestCanaryNamesTheFailedPart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		outbox := newOutbox()
-		canaries := NewCanaries(outbox, testID) // nobody drains
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := canaries.Check(ctx); err == nil || !strings.HasPrefix(err.Error(), "hub: ") {
-			t.Errorf("Check = %v; want the hub named", err)
-		}
-		broken := NewCanaries(brokenProbe{}, testID)
-		if err := broken.Check(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "store: ") {
-			t.Errorf("Check = %v; want the store named", err)
-		}
-	})
-}
-
-type brokenProbe struct{}
-
-func (brokenProbe) WriteCanary(context.Context, domain.UUID) error { return errDisk }

@@ -6,21 +6,24 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/matric/matric-events/app/trace"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
 )
 
 // Jobs is the built-in host's jobs.
 type Jobs struct {
-	queue ports.JobQueue
-	notes ports.Notes
-	newID func() domain.UUID
-	watch QueueWatcher
+	queue  ports.JobQueue
+	notes  ports.Notes
+	newID  func() domain.UUID
+	watch  QueueWatcher
+	traces *trace.Memory
 }
 
-// NewJobs returns the use cases on a queue and the notes that its jobs are about.
-func NewJobs(queue ports.JobQueue, notes ports.Notes, newID func() domain.UUID, watch QueueWatcher) *Jobs {
-	return &Jobs{queue: queue, notes: notes, newID: newID, watch: watch}
+// NewJobs returns the use cases on a queue and the notes that its jobs are about. traces are where the bridge looks up the
+// trace of a job's events; nil for nowhere.
+func NewJobs(queue ports.JobQueue, notes ports.Notes, newID func() domain.UUID, watch QueueWatcher, traces *trace.Memory) *Jobs {
+	return &Jobs{queue: queue, notes: notes, newID: newID, watch: watch, traces: traces}
 }
 
 // Enqueue adds a job about a note. The spec's ID is given here.
@@ -41,6 +44,7 @@ func (j *Jobs) Enqueue(ctx context.Context, spec domain.JobSpec) (domain.Job, er
 		return domain.Job{}, err
 	}
 	spec.ID = j.newID()
+	j.traces.Remember(spec.ID, trace.From(ctx))
 	defer j.watch.Changed()
 	return j.queue.Enqueue(ctx, spec)
 }

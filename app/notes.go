@@ -4,19 +4,28 @@ import (
 	"context"
 	"time"
 
+	"github.com/matric/matric-events/app/trace"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
 )
 
 // Notes is the built-in host's notes. Each change stores the note, its event and the job that it calls for together.
 type Notes struct {
-	store ports.Notes
-	newID func() domain.UUID
+	store  ports.Notes
+	newID  func() domain.UUID
+	traces *trace.Memory
 }
 
-// NewNotes returns the use cases on a store.
-func NewNotes(store ports.Notes, newID func() domain.UUID) *Notes {
-	return &Notes{store: store, newID: newID}
+// NewNotes returns the use cases on a store. traces are where the bridge looks up the trace of a note's events; nil for
+// nowhere.
+func NewNotes(store ports.Notes, newID func() domain.UUID, traces *trace.Memory) *Notes {
+	return &Notes{store: store, newID: newID, traces: traces}
+}
+
+// write stores a change. Its events come out of the outbox, perhaps before this returns, and are in the trace of ctx.
+func (n *Notes) write(ctx context.Context, id domain.UUID, change func(current *domain.Note) (ports.NoteWrite, error)) error {
+	n.traces.Remember(id, trace.From(ctx))
+	return n.store.Write(ctx, id, change)
 }
 
 // Create makes a note of what the patch holds. Content calls for an analysis.
@@ -25,7 +34,7 @@ func (n *Notes) Create(ctx context.Context, p domain.NotePatch) (note domain.Not
 		return note, domain.Invalid("title", "is required unless there is content")
 	}
 	id := n.newID()
-	err = n.store.Write(ctx, id, func(*domain.Note) (ports.NoteWrite, error) {
+	err = n.write(ctx, id, func(*domain.Note) (ports.NoteWrite, error) {
 		now := time.Now()
 		w, err := n.change(domain.Note{ID: id, CreatedAt: now}, p, domain.Created, now)
 		note = w.Note
@@ -39,7 +48,7 @@ func (n *Notes) Update(ctx context.Context, id domain.UUID, p domain.NotePatch) 
 	if p == (domain.NotePatch{}) {
 		return note, domain.Invalid("", "nothing to change: give at least one of title, content, tags, user_id")
 	}
-	err = n.store.Write(ctx, id, func(current *domain.Note) (ports.NoteWrite, error) {
+	err = n.write(ctx, id, func(current *domain.Note) (ports.NoteWrite, error) {
 		if current == nil {
 			return ports.NoteWrite{}, domain.ErrNotFound
 		}
@@ -71,7 +80,7 @@ func (n *Notes) change(note domain.Note, p domain.NotePatch, op domain.Operation
 
 // Delete removes a note.
 func (n *Notes) Delete(ctx context.Context, id domain.UUID) error {
-	return n.store.Write(ctx, id, func(current *domain.Note) (ports.NoteWrite, error) {
+	return n.write(ctx, id, func(current *domain.Note) (ports.NoteWrite, error) {
 		if current == nil {
 			return ports.NoteWrite{}, domain.ErrNotFound
 		}

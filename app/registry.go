@@ -1,9 +1,10 @@
 package app
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -179,15 +180,25 @@ func (r *Registry) Len() int {
 
 // List describes all connections, the oldest first.
 func (r *Registry) List() []domain.Connection {
-	members := r.all()
-	list := make([]domain.Connection, len(members))
-	for i, m := range members {
-		list[i] = m.Describe()
-	}
+	list := slices.Collect(r.Each())
 	slices.SortFunc(list, func(a, b domain.Connection) int {
-		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID.String(), b.ID.String()))
+		if c := a.Since.Compare(b.Since); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.ID[:], b.ID[:])
 	})
 	return list
+}
+
+// Each describes all connections, in no order.
+func (r *Registry) Each() iter.Seq[domain.Connection] {
+	return func(yield func(domain.Connection) bool) {
+		for _, m := range r.all() {
+			if !yield(m.Describe()) {
+				return
+			}
+		}
+	}
 }
 
 func (r *Registry) all() []Member {

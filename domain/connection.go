@@ -5,7 +5,7 @@ import "time"
 // Connection describes one subscriber as operators see it.
 type Connection struct {
 	ID        UUID
-	Transport string // websocket, sse or poll
+	Transport string // websocket, sse, poll or mcp
 	Remote    string // host and port
 	User      string // empty for anonymous
 	Since     time.Time

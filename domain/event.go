@@ -12,6 +12,7 @@ type Event struct {
 	ID         UUID
 	OccurredAt time.Time // sent as RFC 3339 UTC with milliseconds
 	Payload    Payload
+	Trace      *Trace // in which it happened, if a producer said so; not in the JSON
 }
 
 // Type returns the type of the payload.

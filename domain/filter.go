@@ -18,6 +18,7 @@ type Entry struct {
 	Job, Note  UUID
 	OccurredAt time.Time
 	JSON       []byte // shared by all readers; never written to
+	Trace      *Trace // in which it happened; nil when nobody said so
 }
 
 // Filter selects events. Kinds of condition combine with AND, values within one with OR; an empty kind selects

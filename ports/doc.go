@@ -16,4 +16,5 @@
 //	JobQueue, JobCounter      adapters/jobs; adapters/capture counts, too
 //	Authenticator             adapters/tokens
 //	Observer                  adapters/telemetry
+//	SpanSink                  adapters/otlp
 package ports

@@ -57,6 +57,13 @@ type DeliveryLog interface {
 	Prune(ctx context.Context, delivered, dead time.Time, limit int) (int, error)
 }
 
+// A DeliveryMeter measures the stored deliveries. Its cost grows with what it counts: once in a while is often enough.
+// Checked by contract.DeliveryMeter.
+type DeliveryMeter interface {
+	// Backlog returns the deliveries that are pending, in flight and dead, in this order; a status that none has is left out.
+	Backlog(ctx context.Context) ([]webhook.Backlog, error)
+}
+
 // A Sender makes one delivery attempt and reports what happened. It does not retry, and it never blocks past its own
 // timeout or the end of ctx, whatever the receiver does; an attempt cut off by ctx is ClassInterrupted. Safe for
 // concurrent use. Checked by the tests of adapters/webhook, its one implementation.

@@ -16,6 +16,8 @@ import (
 	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/app/delivery"
+	"github.com/matric/matric-events/app/trace"
+	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/webhook"
 	"github.com/matric/matric-events/ports"
 )
@@ -32,9 +34,10 @@ type Services struct {
 
 	Registry *app.Registry
 	Auth     ports.Authenticator
-	Ready    func(ctx context.Context) error // the canary
+	Ready    func(ctx context.Context) error // the canary; its errors begin with the name of the part that failed
+	Live     func(ctx context.Context) error // whether waiting may help; nil for always
 
-	WebSocket, Events, Poll, Metrics http.Handler
+	WebSocket, Events, Poll, MCP, Metrics http.Handler
 }
 
 // Options tune New.
@@ -53,12 +56,17 @@ type api struct {
 	Services
 	opts   Options
 	router *httprouter.Router
-	health readiness
+	health checkup
+	life   checkup
 }
 
 // New returns the handler of the whole interface.
 func New(s Services, o Options) http.Handler {
-	a := &api{Services: s, opts: o, router: httprouter.New(), health: readiness{check: s.Ready, turn: make(chan struct{}, 1)}}
+	a := &api{Services: s, opts: o, router: httprouter.New(), health: newCheckup(s.Ready)}
+	if s.Live == nil {
+		s.Live = func(context.Context) error { return nil }
+	}
+	a.life = newCheckup(s.Live)
 	a.router.RedirectTrailingSlash, a.router.RedirectFixedPath = false, false
 	a.router.HandleOPTIONS = false
 	a.router.NotFound = a.plain(func(http.ResponseWriter, *http.Request) error {
@@ -69,10 +77,11 @@ func New(s Services, o Options) http.Handler {
 	return a.recovering(a.cors(a.router))
 }
 
-// Where WebSockets and event streams are.
+// Where WebSockets, event streams and agents go.
 const (
 	PathWebSocket = "/api/v1/ws"
 	PathEvents    = "/api/v1/events"
+	PathMCP       = "/mcp"
 )
 
 func (a *api) routes() {
@@ -87,6 +96,9 @@ func (a *api) routes() {
 	a.get(PathWebSocket, pass(a.WebSocket))
 	a.get(PathEvents, pass(a.Events))
 	a.get("/api/v1/events/poll", pass(a.Poll))
+	a.get(PathMCP, a.familiar(pass(a.MCP)))
+	a.on(http.MethodPost, PathMCP, pass(a.MCP))
+	a.on(http.MethodDelete, PathMCP, pass(a.MCP))
 	a.get("/api/v1/queue", a.queue)
 	a.get("/api/v1/connections", a.connections)
 	a.on(http.MethodDelete, "/api/v1/connections/:id", byID(a.kick))
@@ -134,7 +146,7 @@ func (a *api) on(method, path string, f action) {
 	safe := method == http.MethodGet || method == http.MethodHead
 	a.router.Handler(method, path, a.plain(func(w http.ResponseWriter, r *http.Request) error {
 		if !safe && !a.opts.Origins.Allow(r) {
-			return &web.StatusError{Status: http.StatusForbidden, Detail: "pages of this origin may not do that; see --allowed-origins"}
+			return errForeign
 		}
 		if err := checkQuery(r); err != nil {
 			return err
@@ -143,8 +155,32 @@ func (a *api) on(method, path string, f action) {
 		if err != nil {
 			return err
 		}
+		r = traced(r)
 		return f(w, r)
 	}))
+}
+
+// traced returns the request with the trace in its context that it says it is in (W3C Trace Context). What is not valid, or
+// said twice, counts as not said.
+func traced(r *http.Request) *http.Request {
+	if said := r.Header.Values("Traceparent"); len(said) == 1 {
+		if t, ok := domain.ParseTrace(said[0]); ok {
+			return r.WithContext(trace.With(r.Context(), t))
+		}
+	}
+	return r
+}
+
+var errForeign = &web.StatusError{Status: http.StatusForbidden, Detail: "pages of this origin may not do that; see --allowed-origins"}
+
+// familiar refuses web pages of a foreign origin what they may otherwise ask for and only not read.
+func (a *api) familiar(f action) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !a.opts.Origins.Allow(r) {
+			return errForeign
+		}
+		return f(w, r)
+	}
 }
 
 // get is on for GET, and for HEAD, which net/http answers without the body.
@@ -192,7 +228,7 @@ func (a *api) cors(next http.Handler) http.Handler {
 		if r.Method == http.MethodOptions && w.Header().Get("Access-Control-Allow-Origin") != "" {
 			h := w.Header()
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Cache-Control")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Cache-Control, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name")
 			h.Set("Access-Control-Max-Age", "600")
 		}
 		next.ServeHTTP(w, r)

@@ -1,7 +1,11 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 
 	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/domain"
@@ -26,8 +30,43 @@ type filterView struct {
 	NoteIDs []domain.UUID `json:"note_ids,omitempty"`
 }
 
-func (a *api) connections(w http.ResponseWriter, _ *http.Request) error {
-	list := a.Registry.List()
+// byNeed orders lists of connections for those who look for the slow and the busy.
+var byNeed = map[string]func(a, b domain.Connection) int{
+	"since":     func(domain.Connection, domain.Connection) int { return 0 }, // as they are
+	"lag":       func(a, b domain.Connection) int { return cmp.Compare(b.Lag, a.Lag) },
+	"delivered": func(a, b domain.Connection) int { return cmp.Compare(b.Delivered, a.Delivered) },
+}
+
+// selectConnections applies the query: transport and user select, sort orders, limit cuts.
+func selectConnections(q url.Values, list []domain.Connection) ([]domain.Connection, error) {
+	order, known := byNeed[cmp.Or(q.Get("sort"), "since")]
+	if !known {
+		return nil, domain.Invalid("sort", "must be since, lag or delivered")
+	}
+	limit := len(list)
+	if s := q.Get("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return nil, domain.Invalid("limit", "must be a whole number from 1")
+		}
+		limit = min(limit, n)
+	}
+	transport := q.Get("transport")
+	if transport != "" && !slices.Contains([]string{"websocket", "sse", "poll"}, transport) {
+		return nil, domain.Invalid("transport", "must be websocket, sse or poll")
+	}
+	list = slices.DeleteFunc(list, func(c domain.Connection) bool {
+		return transport != "" && c.Transport != transport || q.Has("user") && c.User != q.Get("user")
+	})
+	slices.SortStableFunc(list, order)
+	return list[:min(limit, len(list))], nil
+}
+
+func (a *api) connections(w http.ResponseWriter, r *http.Request) error {
+	list, err := selectConnections(r.URL.Query(), a.Registry.List())
+	if err != nil {
+		return err
+	}
 	views := make([]connectionView, len(list))
 	for i := range list {
 		c := &list[i]

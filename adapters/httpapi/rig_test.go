@@ -101,7 +101,7 @@ func open(t testing.TB, edit func(*httpapi.Services, *httpapi.Options)) *rig {
 	r.registry = app.NewRegistry(app.Limits{}, quiet{})
 	r.services = httpapi.Services{
 		Publisher: bridge, Queue: monitor, Registry: r.registry, Auth: tokenFile(t, "letmein ann\n"),
-		Notes: app.NewNotes(r.store.Notes(), newID), Jobs: app.NewJobs(queue, r.store.Notes(), newID, monitor),
+		Notes: app.NewNotes(r.store.Notes(), newID, nil), Jobs: app.NewJobs(queue, r.store.Notes(), newID, monitor, nil),
 		Ready:     func(context.Context) error { return nil },
 		WebSocket: r.stream("ws"), Events: r.stream("sse"), Poll: r.stream("poll"), Metrics: r.stream("metrics"),
 	}

@@ -25,7 +25,14 @@ func (a *api) queue(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *api) livez(w http.ResponseWriter, _ *http.Request) error {
+func (a *api) livez(w http.ResponseWriter, r *http.Request) error {
+	if checked, err := a.life.get(); err != nil {
+		if checked {
+			a.opts.Fault(r, fmt.Errorf("wedged: %w", err))
+		}
+		web.JSON(w, http.StatusServiceUnavailable, map[string]string{"status": "wedged", "failed": part(err)})
+		return nil
+	}
 	web.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	return nil
 }
@@ -62,7 +69,7 @@ func (a *api) version(w http.ResponseWriter, _ *http.Request) error {
 func (a *api) index(w http.ResponseWriter, r *http.Request) error {
 	endpoints := map[string]string{
 		"websocket": "/api/v1/ws", "sse": "/api/v1/events", "poll": "/api/v1/events/poll",
-		"worker_events": "/api/v1/worker-events", "note_events": "/api/v1/note-events", "webhooks": "/api/v1/webhooks",
+		"worker_events": "/api/v1/worker-events", "note_events": "/api/v1/note-events", "webhooks": "/api/v1/webhooks", "mcp": PathMCP,
 		"queue": "/api/v1/queue", "connections": "/api/v1/connections", "openapi": "/openapi.yaml",
 		"asyncapi": "/asyncapi.yaml", "metrics": "/metrics", "live": "/livez", "ready": "/readyz", "version": "/version",
 	}
@@ -84,14 +91,14 @@ func describe(document []byte) action {
 	}
 }
 
-// How long a check of readiness may take, and how long its result stands, so that probes cost next to nothing.
+// How long a check may take, and how long its result stands, so that probes cost next to nothing.
 const (
 	readyTimeout = 2 * time.Second
 	readyAge     = time.Second
 )
 
-// readiness checks once for all who ask at the same time or soon after.
-type readiness struct {
+// checkup checks once for all who ask at the same time or soon after.
+type checkup struct {
 	check func(ctx context.Context) error
 
 	turn chan struct{} // full while somebody checks; guards all below
@@ -99,8 +106,12 @@ type readiness struct {
 	is   error
 }
 
+func newCheckup(check func(ctx context.Context) error) checkup {
+	return checkup{check: check, turn: make(chan struct{}, 1)}
+}
+
 // get returns the result, and whether it was checked for this caller.
-func (h *readiness) get() (checked bool, err error) {
+func (h *checkup) get() (checked bool, err error) {
 	h.turn <- struct{}{}
 	defer func() { <-h.turn }()
 	if h.at.IsZero() || time.Since(h.at) > readyAge {

@@ -142,6 +142,38 @@ func (m *member) Describe() domain.Connection  { return m.Connection }
 func (m *member) Announce(time.Duration)       {}
 func (m *member) Close(reason app.CloseReason) { m.closed = append(m.closed, reason) }
 
+func TestConnectionsAreSelectedAndSorted(t *testing.T) {
+	r := open(t, nil)
+	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for n, c := range []domain.Connection{
+		{Transport: "sse", Lag: 1, Delivered: 9},
+		{Transport: "websocket", User: "ada", Lag: 3, Delivered: 7},
+		{Transport: "sse", User: "ada", Lag: 2, Delivered: 8},
+		{Transport: "poll", Lag: 3},
+	} {
+		c.ID, c.Since = domain.UUID{6: 0x70, 15: byte(n)}, noon.Add(time.Duration(n)*time.Second)
+		place, err := r.registry.Admit(c.Transport, "127.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		place.Occupy(&member{Connection: c})
+	}
+	for query, want := range map[string]string{
+		"": "0123", "?sort=since": "0123", "?sort=lag": "1320", "?sort=delivered": "0213", "?sort=lag&limit=2": "13", "?limit=9": "0123",
+		"?transport=sse": "02", "?transport=sse&sort=lag&limit=1": "2", "?user=ada": "12", "?user=": "03", "?user=eve": "",
+	} {
+		var list []struct{ ID string }
+		r.call(t, "GET", "/api/v1/connections"+query, "", http.StatusOK, &list)
+		got := ""
+		for _, c := range list {
+			got += c.ID[len(c.ID)-1:]
+		}
+		if got != want {
+			t.Errorf("%s: %s; want %s", query, got, want)
+		}
+	}
+}
+
 func TestConnections(t *testing.T) {
 	r := open(t, nil)
 	if w := r.call(t, "GET", "/api/v1/connections", "", http.StatusOK, nil); strings.TrimSpace(w.Body.String()) != "[]" {

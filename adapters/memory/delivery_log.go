@@ -67,6 +67,31 @@ func (s *WebhookStore) Delivery(ctx context.Context, id domain.UUID) (d webhook.
 	return d, attempts, nil
 }
 
+// Backlog implements ports.DeliveryMeter.
+func (s *WebhookStore) Backlog(ctx context.Context) (backlog []webhook.Backlog, err error) {
+	err = s.call(ctx, "Backlog", func() error {
+		for _, status := range []webhook.Status{webhook.Pending, webhook.InFlight, webhook.Dead} {
+			b := webhook.Backlog{Status: status}
+			for _, row := range s.deliveries {
+				if row.Progress.Status() != status {
+					continue
+				}
+				if b.Count++; b.Oldest.IsZero() || row.CreatedAt.Before(b.Oldest) {
+					b.Oldest = row.CreatedAt
+				}
+			}
+			if b.Count > 0 {
+				backlog = append(backlog, b)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return backlog, nil
+}
+
 // Redeliver implements ports.DeliveryLog. Of several deliveries those that change refuses stay as they are.
 func (s *WebhookStore) Redeliver(ctx context.Context, sel webhook.Selection, limit int, change func(webhook.Progress) (webhook.Progress, error)) (changed int, err error) {
 	err = s.call(ctx, "Redeliver", func() error {

@@ -13,9 +13,10 @@ import (
 )
 
 var (
-	_ ports.Webhooks    = (*WebhookStore)(nil)
-	_ ports.Deliveries  = (*WebhookStore)(nil)
-	_ ports.DeliveryLog = (*WebhookStore)(nil)
+	_ ports.Webhooks      = (*WebhookStore)(nil)
+	_ ports.Deliveries    = (*WebhookStore)(nil)
+	_ ports.DeliveryLog   = (*WebhookStore)(nil)
+	_ ports.DeliveryMeter = (*WebhookStore)(nil)
 )
 
 // A Fault decides how a call of the store named, such as Settle, goes: whether it is done, and which error it returns.

@@ -14,7 +14,7 @@ import (
 
 func webhooksFixture(*testing.T) contract.WebhooksFixture {
 	s := memory.NewWebhookStore()
-	f := contract.WebhooksFixture{Webhooks: s, Deliveries: s, Log: s}
+	f := contract.WebhooksFixture{Webhooks: s, Deliveries: s, Log: s, Meter: s}
 	f.Reopen = func(*testing.T) contract.WebhooksFixture { return f }
 	f.Stolen = func(*testing.T) []byte { return []byte("receiver.example") } // it is not written anywhere
 	return f
@@ -23,6 +23,8 @@ func webhooksFixture(*testing.T) contract.WebhooksFixture {
 func TestWebhooksContract(t *testing.T)    { contract.Webhooks(t, webhooksFixture) }
 func TestDeliveriesContract(t *testing.T)  { contract.Deliveries(t, webhooksFixture) }
 func TestDeliveryLogContract(t *testing.T) { contract.DeliveryLog(t, webhooksFixture) }
+
+func TestDeliveryMeterContract(t *testing.T) { contract.DeliveryMeter(t, webhooksFixture) }
 
 var errFault = errors.New("the store is broken")
 

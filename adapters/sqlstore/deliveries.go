@@ -16,8 +16,9 @@ import (
 )
 
 var (
-	_ ports.Deliveries  = (*Deliveries)(nil)
-	_ ports.DeliveryLog = (*Deliveries)(nil)
+	_ ports.Deliveries    = (*Deliveries)(nil)
+	_ ports.DeliveryLog   = (*Deliveries)(nil)
+	_ ports.DeliveryMeter = (*Deliveries)(nil)
 )
 
 // Deliveries implements ports.Deliveries and ports.DeliveryLog. Use DB.Deliveries.

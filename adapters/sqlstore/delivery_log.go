@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,6 +111,29 @@ func (d *Deliveries) one(ctx context.Context, id domain.UUID) (delivery webhook.
 	}
 	delivery, err = row.delivery()
 	return delivery, attempts, err
+}
+
+// Backlog implements ports.DeliveryMeter. The index delivery_list holds all that it looks at.
+func (d *Deliveries) Backlog(ctx context.Context) ([]webhook.Backlog, error) {
+	var rows []struct {
+		Status string `db:"status"`
+		Count  int    `db:"count"`
+		Oldest int64  `db:"oldest"`
+	}
+	if err := d.db.read.SelectContext(ctx, &rows, `SELECT status, COUNT(*) AS count, MIN(created_at) AS oldest FROM delivery
+		WHERE status IN ('pending', 'in_flight', 'dead') GROUP BY status`); err != nil {
+		return nil, fmt.Errorf("sqlstore: count deliveries: %w", translate(err))
+	}
+	backlog := make([]webhook.Backlog, 0, len(rows))
+	for _, r := range rows {
+		status, ok := webhook.ParseStatus(r.Status)
+		if !ok {
+			return nil, fmt.Errorf("sqlstore: count deliveries: status %q", r.Status)
+		}
+		backlog = append(backlog, webhook.Backlog{Status: status, Count: r.Count, Oldest: fromMicros(r.Oldest)})
+	}
+	slices.SortFunc(backlog, func(a, b webhook.Backlog) int { return cmp.Compare(a.Status, b.Status) })
+	return backlog, nil
 }
 
 // Redeliver implements ports.DeliveryLog. Of several deliveries those that change refuses stay as they are.

@@ -66,7 +66,7 @@ func listen(t testing.TB, db *sqlstore.DB) {
 
 func webhooksFixture(t *testing.T, db *sqlstore.DB, url, key string) contract.WebhooksFixture {
 	return contract.WebhooksFixture{
-		Webhooks: db.Webhooks(), Deliveries: db.Deliveries(), Log: db.Deliveries(),
+		Webhooks: db.Webhooks(), Deliveries: db.Deliveries(), Log: db.Deliveries(), Meter: db.Deliveries(),
 		Reopen: func(t *testing.T) contract.WebhooksFixture {
 			closeDB(t, db)
 			return webhooksFixture(t, openURL(t, url, key), url, key)
@@ -129,3 +129,5 @@ func onEveryFixture(t *testing.T, suite func(t *testing.T, open func(t *testing.
 func TestWebhooksContract(t *testing.T)    { onEveryFixture(t, contract.Webhooks) }
 func TestDeliveriesContract(t *testing.T)  { onEveryFixture(t, contract.Deliveries) }
 func TestDeliveryLogContract(t *testing.T) { onEveryFixture(t, contract.DeliveryLog) }
+
+func TestDeliveryMeterContract(t *testing.T) { onEveryFixture(t, contract.DeliveryMeter) }

@@ -174,6 +174,10 @@ func answers(t *testing.T, c *conn, message string) (replies []map[string]any) {
 	c.command([]byte(message))
 	c.shard.engine.crew.Wait() // for a snapshot, if one is asked for
 	c.shard.work()
+	for _, what := range c.shard.early[c] { // it never joins
+		what()
+	}
+	delete(c.shard.early, c)
 	for r := bytes.NewReader(c.own); r.Len() > 0; {
 		frame, err := readFrame(r)
 		if err != nil || frame.Header.OpCode != ws.OpText || !utf8.Valid(frame.Payload) {

@@ -46,21 +46,18 @@ func (e *Engine) ServePoll(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := r.Context()
 	if req.wait > 0 {
-		place, err := e.registry.Admit("poll", web.RemoteIP(r))
+		var leave func(string)
+		ctx, leave, err = e.registry.Attend(ctx, web.RemoteIP(r), domain.Connection{
+			ID: e.opts.NewID(), Transport: "poll", Remote: r.RemoteAddr, User: web.User(ctx), Filter: req.filter,
+		})
 		if err != nil {
 			web.Problem(w, refused(err))
 			return
 		}
+		defer leave("answered")
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, req.wait)
 		defer cancel()
-		place.Occupy(&waitingPoll{
-			close: cancel,
-			about: domain.Connection{
-				ID: e.opts.NewID(), Transport: "poll", Remote: r.RemoteAddr, User: web.User(ctx), Since: time.Now(), Filter: req.filter,
-			},
-		})
-		defer place.Leave("answered")
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	answer := e.poll(ctx, req)
@@ -104,55 +101,14 @@ func number(q url.Values, name string, otherwise, least, most int) (int, error) 
 	return n, nil
 }
 
-// poll reads until there is something to tell or ctx ends.
+// poll answers at once, or when there is something to tell or ctx ends.
 func (e *Engine) poll(ctx context.Context, req pollRequest) pollResponse {
-	res := pollResponse{Events: []json.RawMessage{}}
-	cursor := e.feed.Head()
-	if !req.after.IsZero() {
-		place := e.feed.Locate(req.after)
-		res.Truncated = place.Standing != domain.StandingKept
-		cursor = place.Seq // of an unknown one zero: before everything that is kept
-	}
-	entries := make([]domain.Entry, 0, req.limit+1) // one more than asked for tells whether there are more
-	for {
-		var missed uint64
-		entries, cursor, missed = e.feed.Read(cursor, &req.filter, entries)
-		res.Truncated = res.Truncated || missed > 0
-		if len(entries) > 0 || req.wait == 0 || e.feed.Wait(ctx, cursor) != nil {
-			break
-		}
-	}
-	if len(entries) > req.limit {
-		entries, res.HasMore = entries[:req.limit], true
-		cursor = entries[len(entries)-1].Seq
-	}
-	for i := range entries {
-		res.Events = append(res.Events, entries[i].JSON)
-	}
-	if n := len(entries); n > 0 && entries[n-1].Seq == cursor {
-		res.Cursor = entries[n-1].ID
-	} else {
-		res.Cursor = e.feed.CursorID(cursor)
+	a := app.Poll(ctx, e.feed, app.PollQuery{Filter: req.filter, After: req.after, Limit: req.limit, Wait: req.wait > 0})
+	res := pollResponse{Events: []json.RawMessage{}, Cursor: a.Cursor, Truncated: a.Truncated, HasMore: a.HasMore}
+	for i := range a.Entries {
+		res.Events = append(res.Events, a.Entries[i].JSON)
 	}
 	return res
 }
 
-// waitingPoll is a waiting poll as the registry sees it.
-type waitingPoll struct {
-	about domain.Connection
-	close context.CancelFunc
-}
-
-var (
-	_ app.Member = (*waitingPoll)(nil)
-	_ app.Member = (*conn)(nil)
-)
-
-// Describe implements app.Member.
-func (p *waitingPoll) Describe() domain.Connection { return p.about }
-
-// Announce implements app.Member: a poll is answered soon anyway.
-func (p *waitingPoll) Announce(time.Duration) {}
-
-// Close implements app.Member.
-func (p *waitingPoll) Close(app.CloseReason) { p.close() }
+var _ app.Member = (*conn)(nil)

@@ -3,6 +3,7 @@ package stream
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -127,4 +128,28 @@ func TestDeadlinesAreClearedAfterAWrite(t *testing.T) {
 			t.Fatalf("got %v", f.Header)
 		}
 	}
+}
+
+// A connection is listed before it has its answer, and may be sent away before its loop knows of it.
+func TestAKickBeforeTheLoopKnows(t *testing.T) {
+	r := newRig(t, setup{})
+	release := make(chan struct{})
+	r.counts.hold.Store(&release) // it joins when the counts are there
+	c, s := r.open("/ws"), r.stream("/events")
+	s.mustGetHello()
+	for _, d := range r.registry.List() {
+		if err := r.registry.Kick(d.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.engine.Stats() // the loop has been told
+	close(release)
+	if got := c.text(); !strings.HasPrefix(got, `{"type":"QueueStatus"`) {
+		t.Errorf("got %s", got)
+	}
+	c.mustGetClose(1008)
+	if got := s.message(); !strings.HasPrefix(got, "event: QueueStatus\n") {
+		t.Errorf("got %q", got)
+	}
+	s.mustEnd() // in good order
 }

@@ -26,8 +26,9 @@ type shard struct {
 	left   int     // how many of conns are nil
 	behind []*conn // have not been given everything up to head
 	views  map[trackKey]*view
-	now    time.Duration // since the engine was made; of the last look at the clock
-	head   domain.Seq    // up to which the last sweep went
+	early  map[*conn][]func() // what to tell those that have not joined
+	now    time.Duration      // since the engine was made; of the last look at the clock
+	head   domain.Seq         // up to which the last sweep went
 	sweeps uint64
 	stats  app.StreamStats
 
@@ -49,7 +50,7 @@ type view struct {
 
 func newShard(e *Engine) *shard {
 	return &shard{
-		engine: e, wake: make(chan struct{}, 1), wheel: wheel{tick: e.opts.tick()}, views: map[trackKey]*view{},
+		engine: e, wake: make(chan struct{}, 1), wheel: wheel{tick: e.opts.tick()}, views: map[trackKey]*view{}, early: map[*conn][]func(){},
 		entries: make([]domain.Entry, 0, readEntries), input: make([]byte, 16<<10), head: e.feed.Head(),
 	}
 }
@@ -73,10 +74,14 @@ func (s *shard) post(task func()) bool {
 	return taken
 }
 
-// tell has the loop do something with a connection, unless that has ended by then.
+// tell has the loop do something with a connection, unless that has ended by then. One that is listed and has not joined
+// yet is still its maker's: it is told when it joins.
 func (s *shard) tell(c *conn, what func()) {
 	s.post(func() {
-		if !c.ended {
+		switch {
+		case !c.joined:
+			s.early[c] = append(s.early[c], what)
+		case !c.ended:
 			what()
 			s.serve(c)
 		}
@@ -180,6 +185,10 @@ func (s *shard) join(c *conn, sent []byte) {
 		c.end("attach: " + err.Error())
 		return
 	}
+	for _, what := range s.early[c] {
+		what()
+	}
+	delete(s.early, c)
 	s.take(c, sent)
 }
 

@@ -20,10 +20,16 @@ import (
 // Sources are what the metrics are read from when they are scraped. A nil member has no metrics.
 type Sources struct {
 	Log      *eventlog.Log
+	Bridge   *app.Bridge
 	Registry *app.Registry
+	Streams  Streams
+	Mirror   *Mirror
+	Logs     *Logs
 	Queue    ports.JobCounter
 	Webhooks interface{ Stats() delivery.Stats }
 	Outbox   ports.OutboxMeter
+	Backlog  ports.DeliveryMeter
+	Spans    interface{ Dropped() uint64 } // nil without a collector: none are lost then
 }
 
 // NewRegistry returns a registry with the metrics of the Go runtime, the process and the build.
@@ -35,86 +41,135 @@ func NewRegistry(version string) *prometheus.Registry {
 	return reg
 }
 
-// Handler serves the registry's metrics and those read from the sources.
-func Handler(reg *prometheus.Registry, s Sources) http.Handler {
-	reg.MustRegister(&reader{s})
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+// Metrics serves what the observer and those that it has made count, and what is read from the sources. It may be called
+// once.
+func (o *Observer) Metrics(s Sources) http.Handler {
+	o.reg.MustRegister(&reader{Sources: s})
+	return promhttp.HandlerFor(o.reg, promhttp.HandlerOpts{})
+}
+
+// described are all descriptions that describe has made.
+var described []*prometheus.Desc
+
+func describeMetric(name, help string, labels ...string) *prometheus.Desc {
+	d := prometheus.NewDesc(name, help, labels, nil)
+	described = append(described, d)
+	return d
 }
 
 var (
-	published   = prometheus.NewDesc("matric_events_published_total", "Events appended to the log.", []string{"type"}, nil)
-	logEvents   = prometheus.NewDesc("matric_log_events", "Events kept for replay.", nil, nil)
-	logBytes    = prometheus.NewDesc("matric_log_bytes", "Their size as JSON.", nil, nil)
-	logAge      = prometheus.NewDesc("matric_log_oldest_age_seconds", "Age of the oldest kept event.", nil, nil)
-	unstored    = prometheus.NewDesc("matric_log_unstored_events", "Events that a gating reader has yet to store.", nil, nil)
-	connections = prometheus.NewDesc("matric_connections", "Open connections.", []string{"transport"}, nil)
-	lag         = prometheus.NewDesc("matric_connection_lag_max_events", "Events that the slowest connection has yet to pass.", nil, nil)
-	jobs        = prometheus.NewDesc("matric_queue_jobs", "Jobs that are not finished.", []string{"state"}, nil)
-	outboxDepth = prometheus.NewDesc("matric_outbox_records", "Changes that are committed and not yet published.", nil, nil)
-	outboxAge   = prometheus.NewDesc("matric_outbox_oldest_age_seconds", "Since the oldest of them was written.", nil, nil)
-	deliveries  = prometheus.NewDesc("matric_webhook_deliveries_in_flight", "Deliveries in flight, by what they wait for.", []string{"stage"}, nil)
-	endpoints   = prometheus.NewDesc("matric_webhook_endpoints", "Endpoints that have deliveries pending, or whose last attempt failed.", []string{"state"}, nil)
+	published    = describeMetric("matric_events_published_total", "Events appended to the log, by where they came from: producers' calls (api), the outbox, or the hub itself.", "type", "source")
+	logEvents    = describeMetric("matric_log_events", "Events kept for replay.")
+	logBytes     = describeMetric("matric_log_bytes", "Their size as JSON.")
+	logAge       = describeMetric("matric_log_oldest_age_seconds", "Age of the oldest kept event.")
+	readerLag    = describeMetric("matric_reader_lag_events", "Events that a reader of the log has yet to pass: the mirror, the slowest of the connections; those that the recorder of webhooks has yet to store.", "reader")
+	readerMissed = describeMetric("matric_reader_missed_events_total", "Events that readers did not get because the log no longer had them.", "reader")
+	connections  = describeMetric("matric_connections", "Open connections.", "transport")
+	jobs         = describeMetric("matric_queue_jobs", "Jobs that are not finished.", "state")
+	outboxDepth  = describeMetric("matric_outbox_records", "Changes that are committed and not yet published.")
+	outboxAge    = describeMetric("matric_outbox_oldest_age_seconds", "Since the oldest of them was written.")
+	droppedSpans = describeMetric("matric_spans_dropped_total", "Spans that the collector did not take in time.")
+	droppedLines = describeMetric("matric_logger_dropped_lines_total", "Lines that could not be written in time.")
 )
 
 // reader reads the sources at each scrape.
-type reader struct{ Sources }
+type reader struct {
+	Sources
+	backlog backlogCache
+	streams streamCounts
+}
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{published, logEvents, logBytes, logAge, unstored, connections, lag, jobs, outboxDepth, outboxAge, deliveries, endpoints} {
+	for _, d := range described {
 		ch <- d
 	}
 }
 
+// samples sends metrics of one scrape.
+type samples chan<- prometheus.Metric
+
+func (ch samples) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (ch samples) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
 // Collect implements prometheus.Collector.
-func (r *reader) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	if r.Log != nil {
-		s := r.Log.Stats()
-		for t := range domain.AllTypes.All() {
-			ch <- prometheus.MustNewConstMetric(published, prometheus.CounterValue, float64(s.Published[t]), t.String())
-		}
-		gauge(logEvents, float64(s.Entries))
-		gauge(logBytes, float64(s.Bytes))
-		gauge(unstored, float64(s.Unstored))
-		if !s.Oldest.IsZero() {
-			gauge(logAge, time.Since(s.Oldest).Seconds())
-		}
-	}
-	if r.Registry != nil {
-		count := map[string]float64{"websocket": 0, "sse": 0, "poll": 0}
-		var slowest uint64
-		for _, c := range r.Registry.List() {
-			count[c.Transport]++
-			slowest = max(slowest, c.Lag)
-		}
-		for transport, n := range count {
-			gauge(connections, n, transport)
-		}
-		gauge(lag, float64(slowest))
-	}
+func (r *reader) Collect(to chan<- prometheus.Metric) {
+	ch := samples(to)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	r.collectLog(ch)
+	r.collectConnections(ch)
+	if r.Streams != nil {
+		collectStreams(ch, r.streams.risen(r.Streams.Stats()))
+	}
+	if r.Mirror != nil {
+		behind, missed := r.Mirror.Lag()
+		ch.gauge(readerLag, float64(behind), "mirror")
+		ch.counter(readerMissed, missed, "mirror")
+	}
+	if r.Logs != nil {
+		ch.counter(droppedLines, r.Logs.Dropped())
+	}
 	if r.Outbox != nil {
 		if s, err := r.Outbox.Stats(ctx); err == nil {
-			gauge(outboxDepth, float64(s.Records))
-			gauge(outboxAge, s.Oldest.Seconds())
+			ch.gauge(outboxDepth, float64(s.Records))
+			ch.gauge(outboxAge, s.Oldest.Seconds())
 		}
 	}
+	lost := uint64(0)
+	if r.Spans != nil {
+		lost = r.Spans.Dropped()
+	}
+	ch.counter(droppedSpans, lost)
 	if r.Queue != nil {
 		if q, err := r.Queue.CountJobs(ctx); err == nil {
-			gauge(jobs, float64(q.Running), "running")
-			gauge(jobs, float64(q.Pending), "pending")
+			ch.gauge(jobs, float64(q.Running), "running")
+			ch.gauge(jobs, float64(q.Pending), "pending")
 		}
 	}
-	if r.Webhooks != nil {
-		s := r.Webhooks.Stats()
-		gauge(deliveries, float64(s.Waiting), "place")
-		gauge(deliveries, float64(s.Sending), "answer")
-		gauge(deliveries, float64(s.Unsettled), "store")
-		gauge(endpoints, float64(s.Pending), "pending")
-		gauge(endpoints, float64(s.Failing), "failing")
+	r.collectWebhooks(ctx, ch)
+}
+
+func (r *reader) collectLog(ch samples) {
+	if r.Bridge != nil {
+		reported, drained := r.Bridge.Published()
+		for t := range (domain.AllTypes &^ domain.Set(domain.TypeQueueStatus)).All() {
+			ch.counter(published, reported[t], t.String(), "api")
+			ch.counter(published, drained[t], t.String(), "outbox")
+		}
 	}
+	if r.Log == nil {
+		return
+	}
+	s := r.Log.Stats()
+	ch.counter(published, s.Published[domain.TypeQueueStatus], domain.TypeQueueStatus.String(), "hub") // nobody else may
+	ch.gauge(logEvents, float64(s.Entries))
+	ch.gauge(logBytes, float64(s.Bytes))
+	ch.gauge(readerLag, float64(s.Unstored), "webhooks")
+	age := 0.0
+	if !s.Oldest.IsZero() {
+		age = max(0, time.Since(s.Oldest).Seconds())
+	}
+	ch.gauge(logAge, age)
+}
+
+func (r *reader) collectConnections(ch samples) {
+	if r.Registry == nil {
+		return
+	}
+	count := map[string]float64{}
+	var slowest uint64
+	for c := range r.Registry.Each() {
+		count[c.Transport]++
+		slowest = max(slowest, c.Lag)
+	}
+	for _, transport := range transports {
+		ch.gauge(connections, count[transport], transport)
+	}
+	ch.gauge(readerLag, float64(slowest), "connections")
 }

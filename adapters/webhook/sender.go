@@ -146,6 +146,9 @@ func (s *Sender) request(ctx context.Context, r webhook.Request, now time.Time) 
 	h.Set("X-Matric-Event", r.Type.String())
 	h.Set("X-Matric-Delivery", r.Delivery.String())
 	h.Set("X-Matric-Attempt", strconv.Itoa(r.Attempt))
+	if r.Trace != nil {
+		h.Set("traceparent", r.Trace.String())
+	}
 	return req, r.Keys.Sign(h.Set, r.Event.String(), now, r.Body)
 }
 

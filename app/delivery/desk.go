@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/matric/matric-events/app/trace"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/webhook"
 	"github.com/matric/matric-events/ports"
@@ -103,6 +104,7 @@ func (d *Desk) Test(ctx context.Context, hook domain.UUID) (webhook.Delivery, er
 	test := webhook.Delivery{
 		ID: d.newID(), Webhook: hook, Event: e.ID, Type: e.Type(), Payload: e.AppendJSON(nil), CreatedAt: now,
 	}
+	d.dispatcher.traces.Remember(e.ID, trace.From(ctx))
 	test.Progress, _ = webhook.NewProgress(now).Begin() // a new one is always pending
 	if err := d.dispatcher.test(ctx, &to, &test); err != nil {
 		return webhook.Delivery{}, fmt.Errorf("delivery: test webhook %s: %w", hook, err)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/matric/matric-events/app/trace"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/retry"
 	"github.com/matric/matric-events/domain/webhook"
@@ -55,6 +56,7 @@ type Dispatcher struct {
 	cutoff context.Context
 	cut    context.CancelFunc // ends the attempts that the grace was not enough for
 	over   chan struct{}      // closed when Run returns
+	traces *trace.Memory      // of the events that deliveries are of
 
 	mu        sync.Mutex // guards all below, and every endpoint
 	endpoints map[domain.UUID]*endpoint
@@ -70,7 +72,7 @@ func NewDispatcher(hooks *Webhooks, store ports.Deliveries, sender ports.Sender,
 	d := &Dispatcher{
 		hooks: hooks, store: store, sender: sender, observer: observer, opts: o.withDefaults(), lease: lease,
 		writing: make(chan struct{}, 1), claims: make(chan struct{}, 1), ends: make(chan struct{}, 1), over: make(chan struct{}),
-		endpoints: map[domain.UUID]*endpoint{},
+		endpoints: map[domain.UUID]*endpoint{}, traces: trace.NewMemory(),
 	}
 	d.cutoff, d.cut = context.WithCancel(context.Background())
 	hooks.OnChange(func() { ring(d.claims) })

@@ -73,6 +73,9 @@ func (r *Recorder) record(ctx context.Context, batch []domain.Entry) error {
 // appendDeliveries makes the deliveries of one event, in flight where their endpoint has room.
 func (r *Recorder) appendDeliveries(ds []webhook.Delivery, e *domain.Entry, hooks []domain.UUID) []webhook.Delivery {
 	now := time.Now()
+	if e.Trace != nil && len(hooks) > 0 {
+		r.dispatcher.traces.Remember(e.ID, e.Trace)
+	}
 	for _, hook := range hooks {
 		d := webhook.Delivery{
 			ID: r.newID(), Webhook: hook, Event: e.ID, Type: e.Type, Payload: e.JSON, CreatedAt: now,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/matric/matric-events/app/trace"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/webhook"
 )
@@ -76,8 +77,8 @@ func (d *Dispatcher) release(f *flight) {
 // send makes one attempt.
 func (d *Dispatcher) send(hook *webhook.Webhook, f *flight) {
 	f.outcome = d.sender.Send(d.cutoff, webhook.Request{
-		Delivery: f.ID, Event: f.Event, Type: f.Type, Attempt: f.Progress.Attempts(),
-		URL: hook.URL, Headers: hook.Headers, Keys: hook.Keys, Body: f.Payload,
+		Delivery: f.ID, Webhook: f.Webhook, Event: f.Event, Type: f.Type, Attempt: f.Progress.Attempts(),
+		URL: hook.URL, Headers: hook.Headers, Keys: hook.Keys, Body: f.Payload, Trace: trace.Below(d.traces.Recall(f.Event)),
 	})
 	f.ended = time.Now()
 }

@@ -63,7 +63,7 @@ func (l *Log) Append(ctx context.Context, e domain.Event) (seq domain.Seq, fresh
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
 	*buf = e.AppendJSON((*buf)[:0])
-	entry := domain.Entry{ID: e.ID, Type: e.Type(), OccurredAt: e.OccurredAt, JSON: slices.Clone(*buf)}
+	entry := domain.Entry{ID: e.ID, Type: e.Type(), OccurredAt: e.OccurredAt, JSON: slices.Clone(*buf), Trace: e.Trace}
 	entry.Job, entry.Note = e.Payload.Subject()
 
 	l.mu.Lock()

@@ -12,7 +12,9 @@ import (
 type cli struct {
 	Serve   ServeCmd   `cmd:"" help:"Run the hub."`
 	Tail    TailCmd    `cmd:"" help:"Show events as they happen."`
+	Top     TopCmd     `cmd:"" help:"Show what a hub does, live: rates, connections, webhooks."`
 	Emit    EmitCmd    `cmd:"" help:"Publish worker or note events."`
+	Mcp     McpCmd     `cmd:"" help:"Serve AI agents over standard input and output (MCP)."`
 	Webhook WebhookCmd `cmd:"" help:"Tools for those who write webhook receivers."`
 	Config  ConfigCmd  `cmd:"" help:"Print the settings of serve as they are in effect."`
 	Migrate MigrateCmd `cmd:"" help:"Show or change the database's schema version."`

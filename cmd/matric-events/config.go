@@ -32,11 +32,7 @@ func (c *ConfigCmd) Run(k *kong.Context, io console) error {
 		fmt.Fprintln(out, "FLAG\tVALUE\tDEFAULT\tENVIRONMENT\t")
 	}
 	enc := json.NewEncoder(io.out)
-	for _, f := range k.Selected().Flags {
-		if len(f.Envs) == 0 {
-			continue // --json itself
-		}
-		s := setting{Flag: "--" + f.Name, Env: strings.Join(f.Envs, ", "), Value: show(f.Target), Default: f.Default, Help: f.Help}
+	for _, s := range settingsOf(k) {
 		if c.JSON {
 			if err := enc.Encode(s); err != nil {
 				return err
@@ -48,7 +44,17 @@ func (c *ConfigCmd) Run(k *kong.Context, io console) error {
 	return out.Flush()
 }
 
-// show prints a value as it could be given. A database URL's password is left out.
+// settingsOf returns the settings of the command that was chosen, without what is secret in them.
+func settingsOf(k *kong.Context) (all []setting) {
+	for _, f := range k.Selected().Flags {
+		if len(f.Envs) > 0 { // else it is of the command alone, such as --json
+			all = append(all, setting{Flag: "--" + f.Name, Env: strings.Join(f.Envs, ", "), Value: show(f.Target), Default: f.Default, Help: f.Help})
+		}
+	}
+	return all
+}
+
+// show prints a value as it could be given. What a database URL may hold of secrets is left out.
 func show(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case []string:

@@ -16,6 +16,8 @@ import (
 	"github.com/matric/matric-events/adapters/capture"
 	"github.com/matric/matric-events/adapters/httpapi"
 	"github.com/matric/matric-events/adapters/jobs"
+	"github.com/matric/matric-events/adapters/mcp"
+	"github.com/matric/matric-events/adapters/otlp"
 	"github.com/matric/matric-events/adapters/sqlstore"
 	"github.com/matric/matric-events/adapters/stream"
 	"github.com/matric/matric-events/adapters/telemetry"
@@ -24,6 +26,7 @@ import (
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/app/delivery"
 	"github.com/matric/matric-events/app/eventlog"
+	"github.com/matric/matric-events/app/trace"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/retry"
 	hooks "github.com/matric/matric-events/domain/webhook"
@@ -32,21 +35,26 @@ import (
 // hub is the program put together.
 type hub struct {
 	settings *Settings
+	logs     *telemetry.Logs
 	log      zerolog.Logger
 	observer *telemetry.Observer
+	stores   *telemetry.Stores
+	exporter *otlp.Exporter // nil without a collector
 	listener net.Listener
 	store    *sqlstore.DB
 	events   *eventlog.Log
+	mirror   *telemetry.Mirror
 	registry *app.Registry
 	monitor  *app.QueueMonitor
 	bridge   *app.Bridge
+	traces   *trace.Memory
 	engine   *stream.Engine
 	server   *http.Server
 	sender   *webhook.Sender
 
 	// What runs, in stages that end one after the other: what takes in first, then what passes on, and last what
 	// delivers, so that nothing is left behind by something that has ended already.
-	intake, passing, recording, delivering []runner
+	intake, passing, recording, delivering, exporting []runner
 }
 
 // runner blocks until ctx ends, or until it cannot go on.
@@ -57,7 +65,8 @@ func newID() domain.UUID { return domain.UUID(uuid.Must(uuid.NewV7())) }
 
 // open acquires what the hub needs and puts it together; close gives it back. Nothing runs yet.
 func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
-	h := &hub{settings: s, log: newLogger(s, io.err)}
+	h := &hub{settings: s, logs: openLogs(s, io.err)}
+	h.log = h.logs.Logger()
 	defer func() {
 		if err != nil {
 			h.close()
@@ -84,32 +93,57 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	}
 	h.intake = append(h.intake, h.store.Run)
 	release, commit := buildVersion()
-	metrics := telemetry.NewRegistry(release)
-	h.observer = telemetry.NewObserver(h.log, metrics)
+	h.observer = telemetry.NewObserver(h.log, telemetry.NewRegistry(release))
+	h.stores = h.observer.Stores()
+	if err := h.openTraces(release); err != nil {
+		return nil, err
+	}
 	h.openCore(origins)
 	services := httpapi.Services{
-		Publisher: h.bridge, Queue: h.monitor, Registry: h.registry, Auth: auth,
+		Publisher: h.observer.Publisher(h.bridge), Queue: h.monitor, Registry: h.registry, Auth: auth,
 		WebSocket: http.HandlerFunc(h.engine.ServeWebSocket), Events: http.HandlerFunc(h.engine.ServeEvents),
 		Poll: http.HandlerFunc(h.engine.ServePoll),
 	}
 	options := httpapi.Options{
 		RequireAuth: s.RequireAuth, Origins: origins, Version: release, Commit: commit,
-		Fault: func(r *http.Request, err error) {
-			h.log.Error().Str("method", r.Method).Str("path", r.URL.Path).Err(err).Msg("request failed")
-		},
+		Fault: func(r *http.Request, err error) { h.observer.Fault(r.Method, r.URL.Path, err) },
 	}
 	dispatcher, err := h.openWebhooks(ctx, &services, &options)
 	if err != nil {
 		return nil, err
 	}
-	services.Metrics = telemetry.Handler(metrics, telemetry.Sources{
-		Log: h.events, Registry: h.registry, Queue: h.monitor, Webhooks: dispatcher, Outbox: h.store.Outbox(),
-	})
+	h.openMetrics(&services, dispatcher)
 	if err := h.openSources(ctx, &services); err != nil {
 		return nil, err
 	}
+	h.openAgents(&services, release)
 	h.openServer(httpapi.New(services, options))
 	return h, nil
+}
+
+// openTraces sends spans to a collector, if there is one.
+func (h *hub) openTraces(release string) (err error) {
+	if h.settings.OTLPEndpoint == "" {
+		return nil
+	}
+	if h.exporter, err = otlp.New(h.settings.OTLPEndpoint, otlp.Options{Version: release, Observer: h.observer}); err != nil {
+		return err
+	}
+	h.observer.TraceTo(h.exporter)
+	h.exporting = append(h.exporting, h.exporter.Run)
+	return nil
+}
+
+// openMetrics serves what everything counts.
+func (h *hub) openMetrics(services *httpapi.Services, dispatcher *delivery.Dispatcher) {
+	sources := telemetry.Sources{
+		Log: h.events, Bridge: h.bridge, Registry: h.registry, Streams: h.engine, Mirror: h.mirror, Logs: h.logs, Queue: h.monitor,
+		Webhooks: dispatcher, Outbox: h.store.Outbox(), Backlog: h.store.Deliveries(),
+	}
+	if h.exporter != nil {
+		sources.Spans = h.exporter
+	}
+	services.Metrics = h.observer.Metrics(sources)
 }
 
 // openCore makes the log, the bridge to it and the engine that reads from it.
@@ -121,7 +155,10 @@ func (h *hub) openCore(origins httpapi.Origins) {
 	}, h.observer)
 	h.monitor = app.NewQueueMonitor(h.events, newID, h.observer, s.QueueStatusInterval)
 	h.monitor.Listened(func() bool { return h.registry.Len() > 0 })
-	h.bridge = app.NewBridge(h.events, newID, h.monitor, app.BridgeOptions{})
+	h.mirror = telemetry.NewMirror(h.logs, h.events, h.registry.Len, s.LogSample)
+	h.recording = append(h.recording, h.mirror.Run) // outlives all that publishes
+	h.traces = trace.NewMemory()
+	h.bridge = app.NewBridge(h.events, newID, h.monitor, app.BridgeOptions{Traces: h.traces})
 	h.monitor.Count(h.bridge)
 	h.engine = stream.New(h.events, h.registry, h.monitor, stream.Options{
 		Heartbeat: s.Heartbeat, IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout, Keepalive: s.SSEKeepalive,
@@ -145,19 +182,20 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 		Timeout: s.WebhookTimeout, AllowCIDR: ranges, IdlePerEndpoint: s.WebhookPerEndpoint,
 		UserAgent: "matric-events/" + options.Version,
 	})
-	known, err := delivery.Load(ctx, h.store.Webhooks(), newID)
+	known, err := delivery.Load(ctx, h.stores.Webhooks(h.store.Webhooks()), newID)
 	if err != nil {
 		return nil, err
 	}
 	h.monitor.Listened(func() bool { return known.Wanted().Has(domain.TypeQueueStatus) })
-	store := h.store.Deliveries()
-	dispatcher := delivery.NewDispatcher(known, store, h.sender, newID(), h.observer, delivery.Options{
+	store := h.stores.Deliveries(h.store.Deliveries())
+	log := h.store.Deliveries()
+	dispatcher := delivery.NewDispatcher(known, store, h.observer.Sender(h.sender), newID(), h.observer, delivery.Options{
 		MaxInFlight: s.WebhookMaxInFlight, PerEndpoint: s.WebhookPerEndpoint, Policy: policy,
 	})
 	recorder := delivery.NewRecorder(h.events, known, store, dispatcher, newID, h.observer)
 	h.recording = append(h.recording, recorder.Run)
-	h.delivering = append(h.delivering, dispatcher.Run, delivery.NewJanitor(store, h.observer, delivery.Retention{}).Run)
-	services.Webhooks, services.Deliveries = known, delivery.NewDesk(known, store, dispatcher, newID)
+	h.delivering = append(h.delivering, dispatcher.Run, delivery.NewJanitor(log, h.observer, delivery.Retention{}).Run)
+	services.Webhooks, services.Deliveries = known, delivery.NewDesk(known, log, dispatcher, newID)
 	options.WebhookRules = hooks.Rules{AllowHTTP: s.WebhookAllowHTTP, Blocked: h.sender.Guard().Blocked}
 	return dispatcher, nil
 }
@@ -166,8 +204,10 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error {
 	outbox := h.store.Outbox()
 	canaries := app.NewCanaries(outbox, newID)
-	services.Ready = canaries.Check
-	h.passing = append(h.passing, h.store.Listen, app.NewDrain(outbox, h.bridge, h.observer, canaries).Run,
+	health := app.NewHealth(h.events, h.bridge, canaries, h.observer.Health)
+	services.Ready, services.Live = health.Check, health.Live
+	h.intake = append(h.intake, health.Run) // ends first: what stops is not ill
+	h.passing = append(h.passing, h.store.Listen, app.NewDrain(h.stores.Outbox(outbox), h.bridge, h.observer, canaries).Run,
 		app.NewOutboxGuard(outbox, h.observer, app.OutboxLimits{}).Run)
 	h.openCapture()
 	if h.settings.NoHost {
@@ -178,12 +218,12 @@ func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error
 		return err
 	}
 	h.store.OnCommit("river_job", queue.Wake)
-	h.monitor.Count(queue)
-	notes := h.store.Notes(queue.EnqueueTx)
+	h.monitor.Count(h.stores.Counter(queue))
+	notes := h.stores.Notes(h.store.Notes(queue.EnqueueTx))
 	analyst := app.NewAnalyst(notes, h.observer)
 	h.intake = append(h.intake, func(ctx context.Context) error { return queue.Run(ctx, analyst) })
-	services.Notes = app.NewNotes(notes, newID)
-	services.Jobs = app.NewJobs(queue, notes, newID, h.monitor)
+	services.Notes = app.NewNotes(notes, newID, h.traces)
+	services.Jobs = app.NewJobs(h.stores.Jobs(queue), notes, newID, h.monitor, h.traces)
 	return nil
 }
 
@@ -194,6 +234,19 @@ func (h *hub) openCapture() {
 		h.monitor.Count(counter)
 		h.passing = append(h.passing, counter.Run)
 	}
+}
+
+// openAgents adds what agents talk to.
+func (h *hub) openAgents(services *httpapi.Services, release string) {
+	agents := mcp.New(mcp.Services{
+		Feed: h.events, Registry: h.registry, Queue: h.monitor, Notes: services.Notes, Jobs: services.Jobs,
+		Webhooks: services.Webhooks, Deliveries: services.Deliveries,
+	}, mcp.Options{
+		NewID: newID, Version: release, WriteTimeout: h.settings.WriteTimeout,
+		Fault: func(err error) { h.log.Error().Str("path", httpapi.PathMCP).Err(err).Msg("request failed") },
+	})
+	h.passing = append(h.passing, agents.Run)
+	services.MCP = agents
 }
 
 // net/http reads this much beyond MaxHeaderBytes.
@@ -238,7 +291,7 @@ func (h *hub) run(ctx context.Context) error {
 	intake, ctx := errgroup.WithContext(ctx)
 	background := context.WithoutCancel(ctx)
 	endings := []func() error{intake.Wait}
-	for _, stage := range [][]runner{h.passing, h.recording, h.delivering} {
+	for _, stage := range [][]runner{h.passing, h.recording, h.delivering, h.exporting} {
 		endings = append(endings, start(background, stage, intake))
 	}
 	for _, f := range h.intake {
@@ -300,4 +353,5 @@ func (h *hub) close() {
 			h.log.Error().Err(err).Msg("close the database")
 		}
 	}
+	_ = h.logs.Close() // writes what is left, and has nowhere to say that it cannot
 }

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"strings"
 
-	"github.com/rs/zerolog"
+	"github.com/alecthomas/kong"
 
 	"github.com/matric/matric-events/adapters/telemetry"
 )
@@ -15,7 +16,7 @@ import (
 type ServeCmd struct{ Settings }
 
 // Run implements the command: it serves until ctx ends, then ends in good order.
-func (c *ServeCmd) Run(ctx context.Context, io console) error {
+func (c *ServeCmd) Run(ctx context.Context, k *kong.Context, io console) error {
 	h, err := open(ctx, &c.Settings, io)
 	if c.Standby && errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil // told to end before its turn came
@@ -24,9 +25,20 @@ func (c *ServeCmd) Run(ctx context.Context, io console) error {
 		return err
 	}
 	defer h.close()
+	h.tellSettings(settingsOf(k))
 	fmt.Fprint(io.out, h.welcome())
 	fmt.Fprintf(io.err, "listening on http://%s\n", h.listener.Addr())
 	return h.run(ctx)
+}
+
+// tellSettings logs what runs, and how it was told to.
+func (h *hub) tellSettings(all []setting) {
+	release, commit := buildVersion()
+	e := h.log.Info().Str("version", release).Str("commit", commit)
+	for _, s := range all {
+		e = e.Str("config."+strings.ReplaceAll(strings.TrimPrefix(s.Flag, "--"), "-", "_"), s.Value)
+	}
+	e.Msg("starting")
 }
 
 // welcome tells what there is and what to try.
@@ -37,6 +49,7 @@ func (h *hub) welcome() string {
   WebSocket  ws://%[2]s/api/v1/ws
   SSE        http://%[2]s/api/v1/events
   Poll       http://%[2]s/api/v1/events/poll
+  Agents     http://%[2]s/mcp
   API        http://%[2]s/openapi.yaml
   Metrics    http://%[2]s/metrics
 
@@ -48,14 +61,14 @@ Watch events:   curl -N http://%[2]s/api/v1/events
 	return text + fmt.Sprintf("Make some:      curl --json '{\"title\":\"Hello\",\"content\":\"See [[World]]\"}' http://%s/api/v1/notes\n", at)
 }
 
-// newLogger logs to standard error, for people when that is a terminal.
-func newLogger(s *Settings, w interface{ Write([]byte) (int, error) }) zerolog.Logger {
-	format := s.LogFormat
-	if format == "auto" {
-		format = "json"
-		if f, ok := w.(*os.File); ok && isTerminal(f) {
-			format = "console"
-		}
+// openLogs logs to standard error, for people when that is a terminal.
+func openLogs(s *Settings, w io.Writer) *telemetry.Logs {
+	format := telemetry.JSON
+	switch console := s.LogFormat == "console" || s.LogFormat == "auto" && isTerminal(w); {
+	case console && wantsColor(w):
+		format = telemetry.Colored
+	case console:
+		format = telemetry.Console
 	}
-	return telemetry.NewLogger(w, s.LogLevel, format == "console")
+	return telemetry.OpenLogs(w, s.LogLevel, format)
 }

@@ -47,6 +47,8 @@ type Settings struct {
 	ShutdownTimeout     time.Duration `default:"30s" env:"MATRIC_SHUTDOWN_TIMEOUT" help:"For an orderly end after SIGTERM."`
 	LogLevel            string        `default:"info" enum:"trace,debug,info,warn,error,fatal,panic,disabled" env:"MATRIC_LOG_LEVEL" help:"${enum}."`
 	LogFormat           string        `default:"auto" enum:"auto,json,console" env:"MATRIC_LOG_FORMAT" help:"json, console, or auto: console on a terminal."`
+	OTLPEndpoint        string        `name:"otlp-endpoint" env:"MATRIC_OTLP_ENDPOINT" placeholder:"URL" help:"Send spans of sampled traces to this OpenTelemetry collector, by OTLP over HTTP."`
+	LogSample           int           `default:"1" env:"MATRIC_LOG_SAMPLE" help:"Of the events of each type, log one in so many; failures all."`
 }
 
 // AfterApply checks what belongs together; kong calls it once everything is read. Errors name the flag.
@@ -80,6 +82,7 @@ func (s *Settings) AfterApply() error {
 		{"max-handshakes-per-second", s.MaxHandshakesPerSecond, 0},
 		{"webhook-max-in-flight", s.WebhookMaxInFlight, 1},
 		{"webhook-per-endpoint", s.WebhookPerEndpoint, 1},
+		{"log-sample", s.LogSample, 1},
 	} {
 		if n.v < n.least {
 			return fmt.Errorf("--%s: must be at least %d", n.flag, n.least)

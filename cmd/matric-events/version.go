@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // version is set by release builds with -ldflags "-X main.version=…".
@@ -39,10 +40,21 @@ func buildVersion() (release, commit string) {
 	return cmp.Or(release, "dev"), commit
 }
 
-// redactURL hides the password of a URL.
+// redactURL hides the password of a URL, and its query, which may hold one, too. Of what is no URL but looks like one,
+// only the scheme is fit to be seen.
 func redactURL(s string) string {
-	if u, err := url.Parse(s); err == nil && u.User != nil {
-		return u.Redacted()
+	scheme, _, isURL := strings.Cut(s, "://")
+	if !isURL {
+		return s
 	}
-	return s
+	u, err := url.Parse(s)
+	if err != nil {
+		return scheme + "://…"
+	}
+	query := ""
+	if u.RawQuery != "" {
+		query = "?…"
+	}
+	u.RawQuery, u.Fragment, u.RawFragment = "", "", ""
+	return u.Redacted() + query
 }

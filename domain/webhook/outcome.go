@@ -21,13 +21,15 @@ const StatusGone = 410
 // Request is one attempt to be sent.
 type Request struct {
 	Delivery domain.UUID
+	Webhook  domain.UUID
 	Event    domain.UUID
 	Type     domain.Type
 	Attempt  int // from 1, over the delivery's whole life
 	URL      URL
 	Headers  Headers
 	Keys     signing.Keys
-	Body     []byte // the event's bytes; never written to
+	Body     []byte        // the event's bytes; never written to
+	Trace    *domain.Trace // the attempt's place in the trace that the event happened in; nil when there is none
 }
 
 // Class says what kept an attempt from succeeding. The zero Class is nothing did, or the status says it all.

@@ -33,6 +33,13 @@ type Room struct {
 	Places  int
 }
 
+// Backlog is how many deliveries have a status, and when the oldest of them was created.
+type Backlog struct {
+	Status Status
+	Count  int
+	Oldest time.Time
+}
+
 // Query selects deliveries of one webhook for a list, newest first.
 type Query struct {
 	Webhook  domain.UUID

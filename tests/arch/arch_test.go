@@ -39,7 +39,9 @@ var rules = map[string]rule{
 	"adapters/client":       {own: "domain ports", ext: "github.com/cenkalti/backoff/v4 github.com/google/uuid", deny: "database/sql testing"},
 	"adapters/httpapi":      {own: "domain ports app docs adapters/internal", ext: "github.com/julienschmidt/httprouter", deny: "database/sql testing"},
 	"adapters/jobs":         {own: "domain ports", ext: "github.com/riverqueue/river", deny: "net testing"},
+	"adapters/mcp":          {own: "domain ports app adapters/internal", ext: "github.com/modelcontextprotocol/go-sdk github.com/cenkalti/backoff/v4", deny: "database/sql testing"},
 	"adapters/memory":       {own: "domain ports", deny: "database/sql net os testing"},
+	"adapters/otlp":         {own: "domain ports", deny: "database/sql testing"},
 	"adapters/sqlstore":     {own: "domain ports migrations", ext: "github.com/jmoiron/sqlx github.com/lib/pq github.com/pressly/goose/v3 golang.org/x/text/unicode/norm modernc.org/sqlite", deny: "net/http testing"},
 	"adapters/stream":       {own: "domain ports app adapters/internal", ext: "github.com/gobwas/ws github.com/gobwas/httphead golang.org/x/sys/unix", deny: "database/sql testing"},
 	"adapters/telemetry":    {own: "domain ports app", ext: "github.com/prometheus/client_golang github.com/rs/zerolog", deny: "database/sql testing"},
@@ -52,7 +54,7 @@ var rules = map[string]rule{
 	"docs/examples": {own: "domain ports adapters/client", deny: "net/http/httptest testing"},
 	"cmd": {
 		own:  "domain ports app adapters migrations",
-		ext:  "github.com/alecthomas/kong github.com/google/uuid github.com/rs/zerolog golang.org/x/sync/errgroup",
+		ext:  "github.com/alecthomas/kong github.com/google/uuid github.com/rs/zerolog golang.org/x/sync/errgroup github.com/prometheus/common github.com/prometheus/client_model",
 		deny: "testing",
 	},
 	"tests": {own: "domain ports app adapters migrations docs cmd tests", ext: "*"},
@@ -67,7 +69,8 @@ var inTests = map[string]string{
 	"adapters/client":    "adapters/httpapi app tests/contract",
 	"adapters/jobs":      "adapters/memory adapters/sqlstore app tests/contract tests/pgtest",
 	"adapters/httpapi":   "adapters/memory adapters/tokens tests/contract",
-	"adapters/telemetry": "adapters/memory",
+	"adapters/mcp":       "adapters/httpapi adapters/memory adapters/tokens",
+	"adapters/telemetry": "adapters/memory tests/contract",
 	"cmd":                "tests",
 	"docs/examples":      "docs/examples tests",
 }

@@ -23,6 +23,7 @@ type WebhooksFixture struct {
 	Webhooks   ports.Webhooks
 	Deliveries ports.Deliveries
 	Log        ports.DeliveryLog
+	Meter      ports.DeliveryMeter
 	// Reopen closes the adapter and returns it as a new process finds it.
 	Reopen func(t *testing.T) WebhooksFixture
 	// Stolen returns what somebody finds who gets hold of the stored webhooks.

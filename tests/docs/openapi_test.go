@@ -35,6 +35,7 @@ func TestOperations(t *testing.T) {
 		{"jobs", callJobs},
 		{"producers", callProducers},
 		{"streams", callStreams},
+		{"agents", callAgents},
 		{"webhooks", callWebhooks},
 		{"deliveries", callDeliveries},
 		{"refusals common to many", callAmiss},
@@ -223,6 +224,8 @@ func callFull(c *client) {
 	c.call(503, "GET", "/api/v1/events", "")
 	c.call(503, "GET", "/api/v1/events/poll?wait=1", "")
 	c.send(503, c.handshake("/api/v1/ws"), "", readAll)
+	c.agent(503, "POST", initialize)
+	c.agent(503, "GET", "", "Mcp-Session-Id: any")
 	if a := c.call(200, "GET", "/api/v1/events", "", "Accept: text/event-stream"); !strings.HasPrefix(string(a.body), "retry: ") {
 		c.t.Errorf("a browser at the limit gets %q", a.body)
 	}

@@ -74,6 +74,6 @@ func (o Origins) CORS(h http.Header, r *http.Request) {
 	h.Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); origin != "" && o.Allow(r) {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "Link, Location, Retry-After")
+		h.Set("Access-Control-Expose-Headers", "Link, Location, Retry-After, Mcp-Session-Id")
 	}
 }

@@ -34,11 +34,24 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return e.Detail }
 
-// Problem answers with what is wrong. Only texts meant for clients go out: those of FieldErrors, StatusErrors and
-// conflicts; an internal fault is 500 without its text. It reports whether that was the case, for the caller to log.
+// Problem answers with what is wrong, as Describe puts it. It reports whether that is an internal fault, for the caller to
+// log.
 func Problem(w http.ResponseWriter, err error) (internal bool) {
-	d := Details{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "internal error"}
-	var retryAfter time.Duration
+	d, retryAfter, internal := Describe(err)
+	if retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((retryAfter+time.Second-1)/time.Second)))
+	}
+	if d.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	write(w, "application/problem+json", d.Status, d)
+	return internal
+}
+
+// Describe puts an error in words for clients. Only texts meant for them go out: those of FieldErrors, StatusErrors and
+// conflicts; an internal fault is 500 without its text, and reported as such.
+func Describe(err error) (d Details, retryAfter time.Duration, internal bool) {
+	d = Details{Type: "about:blank", Status: http.StatusInternalServerError, Detail: "internal error"}
 	fe, isField := errors.AsType[*domain.FieldError](err)
 	se, isStatus := errors.AsType[*StatusError](err)
 	switch {
@@ -55,19 +68,14 @@ func Problem(w http.ResponseWriter, err error) (internal bool) {
 		d.Status, d.Detail = http.StatusConflict, conflict(err)
 	case errors.Is(err, domain.ErrUnauthorized):
 		d.Status, d.Detail = http.StatusUnauthorized, "the token is missing or not valid"
-		w.Header().Set("WWW-Authenticate", "Bearer")
 	case errors.Is(err, domain.ErrUnavailable):
 		d.Status, d.Detail, retryAfter = http.StatusServiceUnavailable, "not available at the moment; try again", time.Second
 		internal = true
 	default:
 		internal = true
 	}
-	if retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((retryAfter+time.Second-1)/time.Second)))
-	}
 	d.Title, d.Error = http.StatusText(d.Status), d.Detail
-	write(w, "application/problem+json", d.Status, d)
-	return internal
+	return d, retryAfter, internal
 }
 
 // conflict returns what clients may read of a conflict: the text of the domain's own error, whatever it is wrapped in. A

@@ -20,7 +20,7 @@ const longest = 5 * time.Minute
 // one is a server to measure.
 type one struct {
 	programs
-	Server string `help:"What to start and measure: hub, hub-sse, centrifuge, centrifuge-sse, gorilla, go-sse, limit1 or limit16." default:"hub"`
+	Server string `help:"What to start and measure: hub, hub-sse, hub-logs, centrifuge, centrifuge-sse, gorilla, go-sse, limit1 or limit16." default:"hub"`
 	URL    string `name:"url" help:"Measure a server that runs already, and speaks as --server does." placeholder:"URL"`
 	PID    int    `name:"pid" help:"With --url: the process whose processor time and memory are read." placeholder:"PID"`
 }

@@ -30,6 +30,7 @@ type programs struct {
 var contenders = map[string]contender{
 	"hub":            {"matric-events, WebSocket", "hub", hub},
 	"hub-sse":        {"matric-events, SSE", "hub-sse", hub},
+	"hub-logs":       {"matric-events, each event logged", "hub", hubLogged},
 	"centrifuge":     {"centrifuge, WebSocket", "centrifuge", peer("centrifuge")},
 	"centrifuge-sse": {"centrifuge, SSE", "centrifuge-sse", peer("centrifuge")},
 	"gorilla":        {"gorilla hub, WebSocket", "ws", peer("gorilla")},
@@ -43,6 +44,13 @@ func hub(p programs) []string {
 		p.Hub, "serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite:hub.db", "--log-level", "error",
 		"--max-connections", "0", "--max-connections-per-ip", "0", "--max-handshakes-per-second", "0",
 	}
+}
+
+// hubLogged is the hub with a line for each event, which is on the level debug for those that the tool sends.
+func hubLogged(p programs) []string {
+	args := hub(p)
+	args[slices.Index(args, "--log-level")+1] = "debug"
+	return args
 }
 
 func peer(name string) func(programs) []string {
