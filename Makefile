@@ -40,33 +40,32 @@ prepare: postgres nginx promtool chromium $(if $(shell command -v npm),$(NPM_PAC
 $(NPM_PACKAGES): tests/clients/package-lock.json
 	npm ci --silent --prefix tests/clients
 
+# $(call apt,PACKAGE,WHAT) installs a package of Debian's where that is possible, and says what is left out where it is not.
+apt = @if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(1) >/dev/null; then :; \
+	else echo "$(1) is not installed: $(2)"; fi
+
 postgres:
 ifeq ($(HAVE_INITDB),)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && apt-get install -y -q postgresql >/dev/null; \
-	else echo "PostgreSQL is not installed: tests on PostgreSQL are skipped"; fi
+	$(call apt,postgresql,tests on PostgreSQL are skipped)
 endif
 
 nginx:
 ifeq ($(shell command -v nginx),)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q nginx >/dev/null; \
-	else echo "nginx is not installed: tests of the example site are skipped"; fi
+	$(call apt,nginx,tests of the example site are skipped)
 endif
 
 # Of Debian's package only the tool is wanted; the server that comes with it is not started by tests.
 promtool:
 ifeq ($(shell command -v promtool),)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends prometheus >/dev/null \
-	  || echo "promtool could not be installed: alert rules are not tried"; \
-	else echo "promtool is not installed: alert rules are not tried"; fi
+	$(call apt,prometheus,alert rules are not tried)
 endif
 
 CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
 
 chromium:
 ifeq ($(shell command -v $(CHROMIUM)),)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium >/dev/null; then :; \
-	else echo "Chromium is not installed: tests in a browser are skipped"; fi
+	$(call apt,chromium,tests in a browser are skipped)
 endif
 	@command -v rustc >/dev/null || echo "rustc is not installed: tests of the examples in Rust are skipped"
 
