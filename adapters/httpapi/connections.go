@@ -71,7 +71,7 @@ func (a *api) connections(w http.ResponseWriter, r *http.Request) error {
 	for i := range list {
 		c := &list[i]
 		views[i] = connectionView{
-			ID: c.ID, Transport: c.Transport, Remote: c.Remote, User: c.User, Since: stamp(c.Since),
+			ID: c.ID, Transport: c.Transport, Remote: c.Remote, User: c.User, Since: web.Stamp(c.Since),
 			Filter:    filterView{Types: c.Filter.Types.Names(), JobIDs: c.Filter.Jobs, NoteIDs: c.Filter.Notes},
 			Delivered: c.Delivered, Lag: c.Lag,
 		}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/domain"
@@ -41,7 +40,7 @@ func viewJob(j *domain.Job) jobView {
 	return jobView{
 		ID: j.ID, JobType: j.Type, NoteID: j.NoteID, State: j.State, Priority: j.Priority, Progress: j.Progress,
 		Message: j.Message, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Error: j.Error,
-		CreatedAt: stamp(j.CreatedAt), StartedAt: stamp(j.StartedAt), FinishedAt: stamp(j.FinishedAt),
+		CreatedAt: web.Stamp(j.CreatedAt), StartedAt: web.Stamp(j.StartedAt), FinishedAt: web.Stamp(j.FinishedAt),
 	}
 }
 
@@ -129,21 +128,6 @@ func (a *api) listJobs(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer(w, r, p, jobs, func(j *domain.Job) domain.UUID { return j.ID }, viewJob)
 	return nil
-}
-
-// stamp writes a time of the wire; the zero time is left out.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(domain.TimeLayout)
-}
-
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }
 
 func answerJob(w http.ResponseWriter, job *domain.Job, err error) error {

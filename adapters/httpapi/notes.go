@@ -31,9 +31,9 @@ type noteView struct {
 
 func viewNote(n *domain.Note) noteView {
 	return noteView{
-		ID: n.ID, Title: n.Title, Content: n.Content, Tags: orEmpty(n.Tags), UserID: n.UserID,
-		HasAIContent: n.HasAIContent, HasLinks: n.HasLinks, SuggestedTags: orEmpty(n.SuggestedTags),
-		CreatedAt: stamp(n.CreatedAt), UpdatedAt: stamp(n.UpdatedAt),
+		ID: n.ID, Title: n.Title, Content: n.Content, Tags: web.OrEmpty(n.Tags), UserID: n.UserID,
+		HasAIContent: n.HasAIContent, HasLinks: n.HasLinks, SuggestedTags: web.OrEmpty(n.SuggestedTags),
+		CreatedAt: web.Stamp(n.CreatedAt), UpdatedAt: web.Stamp(n.UpdatedAt),
 	}
 }
 

@@ -30,12 +30,12 @@ type webhookView struct {
 func viewWebhook(w *webhook.Webhook) webhookView {
 	v := webhookView{
 		ID: w.ID, URL: w.URL.Reveal(), Events: w.Events.Names(), IsActive: w.Activation == webhook.Active,
-		CreatedAt: stamp(w.CreatedAt), UpdatedAt: stamp(w.UpdatedAt), FailureCount: w.Health.FailureCount,
+		CreatedAt: web.Stamp(w.CreatedAt), UpdatedAt: web.Stamp(w.UpdatedAt), FailureCount: w.Health.FailureCount,
 		MaxRetries: w.Retries.Int(), Description: w.Description, DisabledReason: w.Activation.Reason(),
-		Headers: orEmpty(w.Headers.Names()),
+		Headers: web.OrEmpty(w.Headers.Names()),
 	}
 	if !w.Health.LastTriggeredAt.IsZero() {
-		at := stamp(w.Health.LastTriggeredAt)
+		at := web.Stamp(w.Health.LastTriggeredAt)
 		v.LastTriggeredAt = &at
 	}
 	return v
@@ -172,7 +172,7 @@ func viewDelivery(d *webhook.Delivery) deliveryView {
 		ID: d.ID, WebhookID: d.Webhook, EventID: d.Event, EventType: d.Type.String(), Payload: d.Payload,
 		Status: p.Status.String(), Success: p.Status == webhook.Delivered, AttemptCount: p.Attempts,
 		StatusCode: d.Last.StatusCode, ResponseBody: d.Last.Body,
-		NextAttemptAt: stamp(p.DueAt), CreatedAt: stamp(d.CreatedAt), DeliveredAt: stamp(p.DeliveredAt),
+		NextAttemptAt: web.Stamp(p.DueAt), CreatedAt: web.Stamp(d.CreatedAt), DeliveredAt: web.Stamp(p.DeliveredAt),
 	}
 	if !d.Last.StartedAt.IsZero() {
 		v.ErrorClass = d.Last.Class().String()
@@ -185,7 +185,7 @@ func viewAttempts(attempts []webhook.Attempt) *[]attemptView {
 	for i, at := range attempts {
 		o := at.Outcome
 		views[i] = attemptView{
-			Number: at.Number, StartedAt: stamp(o.StartedAt), DurationMS: o.Timings.Total.Milliseconds(), StatusCode: o.StatusCode,
+			Number: at.Number, StartedAt: web.Stamp(o.StartedAt), DurationMS: o.Timings.Total.Milliseconds(), StatusCode: o.StatusCode,
 			ErrorClass: o.Class().String(), ResponseBody: o.Body, RetryAfter: int64(o.RetryAfter / time.Second),
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
 )
@@ -141,7 +142,7 @@ func (s *Server) pollExtension(ctx context.Context, _ *sdk.ServerSession, p *Pol
 	}
 	for i := range a.Entries {
 		e := &a.Entries[i]
-		result.Events[i] = Occurrence{EventID: e.ID, Name: e.Type.String(), Timestamp: stamp(e.OccurredAt), Data: e.JSON}
+		result.Events[i] = Occurrence{EventID: e.ID, Name: e.Type.String(), Timestamp: web.Stamp(e.OccurredAt), Data: e.JSON}
 	}
 	return result, nil
 }

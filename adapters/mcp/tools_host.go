@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/matric/matric-events/adapters/internal/web"
@@ -37,7 +36,7 @@ func viewJob(j *domain.Job) jobView {
 	return jobView{
 		ID: j.ID, JobType: j.Type, NoteID: j.NoteID, State: j.State, Priority: j.Priority, Progress: j.Progress,
 		Message: j.Message, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Error: j.Error,
-		CreatedAt: stamp(j.CreatedAt), StartedAt: stamp(j.StartedAt), FinishedAt: stamp(j.FinishedAt),
+		CreatedAt: web.Stamp(j.CreatedAt), StartedAt: web.Stamp(j.StartedAt), FinishedAt: web.Stamp(j.FinishedAt),
 	}
 }
 
@@ -52,7 +51,7 @@ type noteView struct {
 }
 
 func viewNote(n *domain.Note) noteView {
-	return noteView{ID: n.ID, Title: n.Title, Tags: orEmpty(n.Tags), CreatedAt: stamp(n.CreatedAt), UpdatedAt: stamp(n.UpdatedAt)}
+	return noteView{ID: n.ID, Title: n.Title, Tags: web.OrEmpty(n.Tags), CreatedAt: web.Stamp(n.CreatedAt), UpdatedAt: web.Stamp(n.UpdatedAt)}
 }
 
 // fullNote is a note with its content, for those who ask for it.
@@ -66,7 +65,7 @@ type fullNote struct {
 }
 
 func viewFull(n *domain.Note) fullNote {
-	return fullNote{viewNote(n), n.Content, n.UserID, n.HasAIContent, n.HasLinks, orEmpty(n.SuggestedTags)}
+	return fullNote{viewNote(n), n.Content, n.UserID, n.HasAIContent, n.HasLinks, web.OrEmpty(n.SuggestedTags)}
 }
 
 type jobInput struct {
@@ -210,19 +209,4 @@ func missing(err error, kind string, id domain.UUID, source string) error {
 		return &web.StatusError{Status: http.StatusNotFound, Detail: "there is no " + kind + " " + id.String() + ": " + source}
 	}
 	return err
-}
-
-// stamp writes a time of the wire; the zero time is left out.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(domain.TimeLayout)
-}
-
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }

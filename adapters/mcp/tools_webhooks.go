@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/webhook"
 )
@@ -35,7 +36,7 @@ func (s *Server) listWebhooks(context.Context, toolCall, *struct{}) (any, error)
 		v.Webhooks = append(v.Webhooks, webhookView{
 			ID: w.ID, URL: w.URL.Reveal(), Events: w.Events.Names(), IsActive: w.Activation == webhook.Active,
 			FailureCount: w.Health.FailureCount, Description: w.Description, DisabledReason: w.Activation.Reason(),
-			LastTriggeredAt: stamp(w.Health.LastTriggeredAt),
+			LastTriggeredAt: web.Stamp(w.Health.LastTriggeredAt),
 		})
 	}
 	return v, nil
@@ -56,7 +57,7 @@ type deliveryView struct {
 func viewDelivery(d *webhook.Delivery) deliveryView {
 	v := deliveryView{
 		ID: d.ID, WebhookID: d.Webhook, EventID: d.Event, EventType: d.Type.String(),
-		AttemptCount: d.Progress.Record().Attempts, StatusCode: d.Last.StatusCode, CreatedAt: stamp(d.CreatedAt),
+		AttemptCount: d.Progress.Record().Attempts, StatusCode: d.Last.StatusCode, CreatedAt: web.Stamp(d.CreatedAt),
 	}
 	if !d.Last.StartedAt.IsZero() {
 		v.ErrorClass = d.Last.Class().String()

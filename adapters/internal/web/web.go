@@ -126,3 +126,19 @@ func Host(addr string) string {
 	}
 	return host
 }
+
+// Stamp writes a time of the wire; the zero time is left out.
+func Stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(domain.TimeLayout)
+}
+
+// OrEmpty returns a list that JSON shows as one when there is nothing in it.
+func OrEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
