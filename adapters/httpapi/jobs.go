@@ -19,31 +19,6 @@ type jobInput struct {
 	MaxAttempts *int    `json:"max_attempts"`
 }
 
-// jobView is a job as clients see it.
-type jobView struct {
-	ID          domain.UUID     `json:"id"`
-	JobType     domain.JobType  `json:"job_type"`
-	NoteID      domain.UUID     `json:"note_id,omitzero"`
-	State       domain.JobState `json:"state"`
-	Priority    int             `json:"priority"`
-	Progress    int             `json:"progress"`
-	Message     string          `json:"message,omitempty"`
-	Attempt     int             `json:"attempt"`
-	MaxAttempts int             `json:"max_attempts"`
-	Error       string          `json:"error,omitempty"`
-	CreatedAt   string          `json:"created_at"`
-	StartedAt   string          `json:"started_at,omitempty"`
-	FinishedAt  string          `json:"finished_at,omitempty"`
-}
-
-func viewJob(j *domain.Job) jobView {
-	return jobView{
-		ID: j.ID, JobType: j.Type, NoteID: j.NoteID, State: j.State, Priority: j.Priority, Progress: j.Progress,
-		Message: j.Message, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Error: j.Error,
-		CreatedAt: web.Stamp(j.CreatedAt), StartedAt: web.Stamp(j.StartedAt), FinishedAt: web.Stamp(j.FinishedAt),
-	}
-}
-
 func (in *jobInput) spec() (s domain.JobSpec, err error) {
 	if in.JobType == nil {
 		return s, domain.Invalid("job_type", "is required")
@@ -86,7 +61,7 @@ func (a *api) createJob(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/api/v1/jobs/"+job.ID.String())
-	web.JSON(w, http.StatusCreated, viewJob(&job))
+	web.JSON(w, http.StatusCreated, web.ViewJob(&job))
 	return nil
 }
 
@@ -126,7 +101,7 @@ func (a *api) listJobs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.found(err)
 	}
-	answer(w, r, p, jobs, func(j *domain.Job) domain.UUID { return j.ID }, viewJob)
+	answer(w, r, p, jobs, func(j *domain.Job) domain.UUID { return j.ID }, web.ViewJob)
 	return nil
 }
 
@@ -134,6 +109,6 @@ func answerJob(w http.ResponseWriter, job *domain.Job, err error) error {
 	if err != nil {
 		return err
 	}
-	web.JSON(w, http.StatusOK, viewJob(job))
+	web.JSON(w, http.StatusOK, web.ViewJob(job))
 	return nil
 }

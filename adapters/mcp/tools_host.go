@@ -16,29 +16,11 @@ const noteSource = "search_notes finds notes and their ids"
 
 // jobView is a job as agents see it. Cursor is of before it was made.
 type jobView struct {
-	ID          domain.UUID     `json:"id"`
-	JobType     domain.JobType  `json:"job_type"`
-	NoteID      domain.UUID     `json:"note_id,omitzero"`
-	State       domain.JobState `json:"state"`
-	Priority    int             `json:"priority"`
-	Progress    int             `json:"progress"`
-	Message     string          `json:"message,omitempty"`
-	Attempt     int             `json:"attempt"`
-	MaxAttempts int             `json:"max_attempts"`
-	Error       string          `json:"error,omitempty"`
-	CreatedAt   string          `json:"created_at"`
-	StartedAt   string          `json:"started_at,omitempty"`
-	FinishedAt  string          `json:"finished_at,omitempty"`
-	Cursor      domain.UUID     `json:"cursor,omitzero"`
+	web.Job
+	Cursor domain.UUID `json:"cursor,omitzero"`
 }
 
-func viewJob(j *domain.Job) jobView {
-	return jobView{
-		ID: j.ID, JobType: j.Type, NoteID: j.NoteID, State: j.State, Priority: j.Priority, Progress: j.Progress,
-		Message: j.Message, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts, Error: j.Error,
-		CreatedAt: web.Stamp(j.CreatedAt), StartedAt: web.Stamp(j.StartedAt), FinishedAt: web.Stamp(j.FinishedAt),
-	}
-}
+func viewJob(j *domain.Job) jobView { return jobView{Job: web.ViewJob(j)} }
 
 // noteView is a note without what users wrote in it. Cursor is of before a change.
 type noteView struct {

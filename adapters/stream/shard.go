@@ -175,6 +175,8 @@ func (s *shard) expire(c *conn) {
 
 // join enters a connection. Events follow what is queued for it. sent is what the client has sent already.
 func (s *shard) join(c *conn, sent []byte) {
+	early := s.early[c]
+	delete(s.early, c)
 	c.joined, c.slot = true, len(s.conns)
 	c.format.of(&s.stats).Accepted++
 	s.conns = append(s.conns, c)
@@ -185,10 +187,9 @@ func (s *shard) join(c *conn, sent []byte) {
 		c.end("attach: " + err.Error())
 		return
 	}
-	for _, what := range s.early[c] {
+	for _, what := range early {
 		what()
 	}
-	delete(s.early, c)
 	s.take(c, sent)
 }
 
