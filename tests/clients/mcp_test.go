@@ -98,7 +98,11 @@ func (a *agent) do(command ...any) object {
 
 func (a *agent) good(command any) object {
 	a.t.Helper()
-	o := a.answer()
+	return a.goodOf(command, a.answer())
+}
+
+func (a *agent) goodOf(command any, o object) object {
+	a.t.Helper()
 	if o["error"] != nil {
 		a.t.Fatalf("%v: %v", command, o["error"])
 	}
@@ -120,7 +124,12 @@ func (a *agent) tool(name string, arguments object) object {
 
 func (a *agent) result(name string) object {
 	a.t.Helper()
-	got := a.good(name)
+	return a.resultOf(name, a.answer())
+}
+
+func (a *agent) resultOf(name string, o object) object {
+	a.t.Helper()
+	got := a.goodOf(name, o)
 	if got["isError"] == true {
 		a.t.Fatalf("%s: %v", name, got["content"])
 	}
@@ -233,14 +242,15 @@ func restarted(t *testing.T, a *agent, s *harness.Server, flags []string) {
 	}
 	again := harness.Serve(t, append(flags, "--listen", strings.TrimPrefix(s.URL, "http://"))...)
 	again.Call(202, "POST", "/api/v1/worker-events", `{"type":"WorkerStarted"}`)
-	a.send("call", "wait_for_event", object{"cursor": before, "timeout_s": 20})
-	if lost := a.answer(); lost["error"] != nil { // a session of before the restart: clients open another
+	wait := []any{"call", "wait_for_event", object{"cursor": before, "timeout_s": 20}}
+	a.send(wait...)
+	o := a.answer()
+	if o["error"] != nil { // a session of before the restart: clients open another
 		a.do("connect")
-		a.send("call", "wait_for_event", object{"cursor": before, "timeout_s": 20})
-	} else {
-		a.answers <- lost
+		a.send(wait...)
+		o = a.answer()
 	}
-	if got := a.result("wait_for_event"); got["truncated"] != true {
+	if got := a.resultOf("wait_for_event", o); got["truncated"] != true {
 		t.Errorf("after the restart: %v", got)
 	}
 }
