@@ -22,38 +22,34 @@ const (
 
 	// next counts in a setting of the transaction, which knows of savepoints.
 	next = `set_config('matric_events.%[1]s', (coalesce(nullif(current_setting('matric_events.%[1]s', true), ''), '0')::int + 1)::text, true)`
-
-	// moment is where the time comes from: at as it is, and stamp in the hexadecimal milliseconds of a UUID.
-	moment = `clock_timestamp() AS at, ` + stamp + ` AS stamp`
-	stamp  = `lpad(to_hex((date_part('epoch', clock_timestamp()) * 1000)::bigint), 12, '0')`
-
-	// eventID makes a UUID of version 7 (RFC 9562, section 5.7). Of a random UUID only the version is replaced.
-	eventID = `overlay(c.stamp PLACING '-' FROM 9 FOR 0) || '-7' || substr(gen_random_uuid()::text, 16)`
-
-	occurredAt = `to_char(c.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 )
 
-var nextRow = fmt.Sprintf(next, "rows") + "::int"
+var (
+	nextRow = fmt.Sprintf(next, "rows") + "::int"
+	oneRow  = fmt.Sprintf("(SELECT %s AS rows OFFSET 0) AS n", nextRow)
+)
 
-// told is what one change tells: records of a kind. Everything is in one statement, for in PL/pgSQL it is the number of
-// expressions that costs.
+// told is what one change tells: records of a kind. What can be told from a record, the event's identifier and time, is
+// left to who reads it. Everything is in one statement, for in PL/pgSQL it is the number of expressions that costs.
 type told struct {
 	schema, kind string
-	from         string // rows, of which c has at and stamp; empty when the body is that of one event
+	from         string // rows; empty when the body is that of one event
 	body         string // an expression on them: JSON
 	subject      string // an expression for the identifier of what they are about
 	recall       bool   // the trigger on tags wants to know the last note
 }
 
-// insert is the statement that writes the records.
+// insert is the statement that writes the first records of a transaction.
 func (t *told) insert() string {
-	if t.from == "" {
-		return fmt.Sprintf(`INSERT INTO %[1]s.outbox (position, kind, body, subject) OVERRIDING SYSTEM VALUE
-VALUES (nextval('%[1]s.outbox_position_seq') + CASE WHEN %[2]s > %[3]d THEN %[4]d ELSE 0 END, '%[5]s', %[6]s,
-	CASE WHEN current_setting('matric_events.rows')::int > %[3]d THEN (%[7]s)::uuid END);
-`, quote(t.schema), nextRow, burstRows, int64(burstPosition), t.kind, t.body, t.subject)
+	switch {
+	case t.from != "":
+		return t.put(t.body, fmt.Sprintf("%s, LATERAL (SELECT %s AS rows, c OFFSET 0) AS n", t.from, nextRow))
+	case t.recall:
+		return t.put(t.body, oneRow)
+	default: // what happens most often; the row is counted by the way, and far from a burst's
+		return fmt.Sprintf("INSERT INTO %s.outbox (kind, body) VALUES (CASE WHEN %s <> '' THEN '%s' END, %s);\n",
+			quote(t.schema), fmt.Sprintf(next, "rows"), t.kind, t.body)
 	}
-	return t.put(t.body, fmt.Sprintf("%s, LATERAL (SELECT %s AS rows, c.at OFFSET 0) AS n", t.from, nextRow))
 }
 
 // collect is the statement that computes the bodies.
@@ -66,7 +62,7 @@ func (t *told) collect() string {
 
 // insertOne is the statement that writes the variable body.
 func (t *told) insertOne() string {
-	return t.put("body", fmt.Sprintf("(SELECT %s AS rows OFFSET 0) AS n", nextRow))
+	return t.put("body", oneRow)
 }
 
 func (t *told) put(body, from string) string {

@@ -39,19 +39,18 @@ func (s *jobSource) gone() string {
 func (s *jobSource) tells(schema, row, was, became, types string) *told {
 	return &told{
 		schema: schema, kind: "worker", body: s.body(schema, row), subject: s.uuid(schema, row),
-		from: fmt.Sprintf("(SELECT %s AS was, %s AS became, %s OFFSET 0) AS c, LATERAL unnest(string_to_array(%s, ',')) AS e (type)", was, became, moment, types),
+		from: fmt.Sprintf("(SELECT %s AS was, %s AS became OFFSET 0) AS c, LATERAL unnest(string_to_array(%s, ',')) AS e (type)", was, became, types),
 	}
 }
 
 // progressBody is the JSON of a JobProgress, on its own: this is what happens most often.
 func (s *jobSource) progressBody(schema, row string) string {
-	b := strings.NewReplacer("c.stamp", stamp, "c.at", "clock_timestamp()", "' || e.type || '", "JobProgress").Replace(s.headBody(schema, row))
-	return b + " || " + s.progressed(row) + " || '}'"
+	return strings.Replace(s.headBody(schema, row), "' || e.type || '", "JobProgress", 1) + " || " + s.progressed(row) + " || '}'"
 }
 
 // headBody is what all events begin with.
 func (s *jobSource) headBody(schema, row string) string {
-	b := `'{"type":"' || e.type || '","event_id":"' || ` + eventID + ` || '","occurred_at":"' || ` + occurredAt + ` || '","job_id":"' || ` + s.uuid(schema, row) + ` || '"'`
+	b := `'{"type":"' || e.type || '","job_id":"' || ` + s.uuid(schema, row) + ` || '"'`
 	if s.typ != nil {
 		t := s.typ.text(row)
 		name := fmt.Sprintf("CASE WHEN %s ~ '^[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*$' AND length(%[1]s) <= 100 THEN %[1]s ELSE %s.capture_job_type(%[1]s) END", t, quote(schema))

@@ -17,10 +17,9 @@ func (s *noteSource) gone(row string) string {
 	return s.deleted.flag(row)
 }
 
-// body is what an event about the note in a row says, all but its identifier, its time and the brace at the end. Operation
-// is an expression.
+// body is the JSON of an event about the note in a row. Operation is an expression.
 func (s *noteSource) body(schema, row, operation string) string {
-	b := `',"operation":"' || ` + operation + ` || '","note_id":"' || ` + s.uuid(schema, row) + ` || '"'`
+	b := `'{"operation":"' || ` + operation + ` || '","note_id":"' || ` + s.uuid(schema, row) + ` || '"'`
 	if s.user != nil {
 		b += " || " + optional("user_id", jsonText("nullif("+s.user.text(row)+", '')", maxUser))
 	}
@@ -36,7 +35,7 @@ func (s *noteSource) body(schema, row, operation string) string {
 	if s.links != nil {
 		b += " || CASE WHEN " + s.links.flag(row) + ` THEN ',"has_links":true' ELSE '' END`
 	}
-	return b
+	return b + " || '}'"
 }
 
 // tagList returns the tags as an array of text, or the empty string.
@@ -62,14 +61,9 @@ func (s *noteSource) tagList(row string) string {
 func (s *noteSource) tells(schema, row, operation string) *told {
 	return &told{
 		schema: schema, kind: "note", subject: s.uuid(schema, row), recall: s.tagTable != nil,
-		body: s.whole(schema, row, "c.operation"),
-		from: fmt.Sprintf("(SELECT c.* FROM (SELECT %s AS operation, %s OFFSET 0) AS c WHERE c.operation IS NOT NULL) AS c", operation, moment),
+		body: s.body(schema, row, "c.operation"),
+		from: fmt.Sprintf("(SELECT c.* FROM (SELECT %s AS operation OFFSET 0) AS c WHERE c.operation IS NOT NULL) AS c", operation),
 	}
-}
-
-// whole is the JSON of an event.
-func (s *noteSource) whole(schema, row, operation string) string {
-	return `'{"event_id":"' || ` + eventID + ` || '","occurred_at":"' || ` + occurredAt + ` || '"' || ` + s.body(schema, row, operation) + ` || '}'`
 }
 
 // functions returns the trigger functions of the table of notes, by operation. A note that is in the bin has been deleted,
@@ -122,26 +116,23 @@ func (s *noteSource) arrival(schema string, came *told) []branch {
 // that are changed one at a time are told once, however many statements it takes.
 func (s *noteSource) tagFunction(schema, capture, op, changed string) string {
 	name := functionName(capture, "tag_"+op)
-	body := `'{"event_id":"' || coalesce(born, ` + eventID + `) || '","occurred_at":"' || ` + occurredAt + ` || '"' ||
-					replace(note.text, '"operation":"updated"', '"operation":"' || coalesce(doing, 'updated') || '"') || '}'`
-	write := &told{schema: schema, kind: "note", from: "(SELECT " + moment + " OFFSET 0) AS c", body: body, subject: "note.id", recall: true}
+	body := `replace(note.text, '"operation":"updated"', '"operation":"' || coalesce(doing, 'updated') || '"')`
+	write := &told{schema: schema, kind: "note", body: body, subject: "note.id", recall: true}
 	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %[1]s.%[2]s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $matric$
 DECLARE
 	note   record;
 	known  text[];
-	born   text;
 	doing  text;
 	told   text;
 BEGIN
 	BEGIN
 		FOR note IN SELECT %[3]s AS id, %[4]s AS text FROM %[5]s AS n WHERE %[6]s IN (%[7]s) AND NOT %[8]s LOOP
 			known := string_to_array(coalesce(current_setting('matric_events.note', true), ''), ' ');
-			born := NULL;
 			doing := NULL;
 			IF known[1] = note.id THEN
 				DELETE FROM %[1]s.outbox AS o WHERE o.position = known[2]::bigint AND o.kind = 'note' AND o.body::json ->> 'note_id' = note.id
-				RETURNING o.body::json ->> 'event_id', o.body::json ->> 'operation' INTO born, doing;
+				RETURNING o.body::json ->> 'operation' INTO doing;
 			END IF;
 %[9]s		END LOOP;
 	EXCEPTION WHEN OTHERS THEN

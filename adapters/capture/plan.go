@@ -9,7 +9,7 @@ import (
 const Schema = "matric_events"
 
 // version counts the changes of how triggers are written: what another version has attached is attached anew.
-const version = 1
+const version = 2
 
 // A Plan is what attaching comes down to.
 type Plan struct {

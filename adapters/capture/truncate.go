@@ -8,7 +8,7 @@ const maxTruncated = 10_000
 // truncateFunction returns the function that runs before a table is emptied: what was not over is over. body is what each
 // of its rows t tells, where which ones do. The jobs are then counted anew, which a fault without a fault's code asks for.
 func truncateFunction(schema, capture, name, kind, id, body, where string) string {
-	query := fmt.Sprintf("SELECT %s FROM (SELECT 'JobFailed'::text AS type) AS e, (SELECT %s, NULL::text AS was, NULL::text AS became) AS c, ONLY TABLE_HERE AS t WHERE %s LIMIT %d", body, moment, where, maxTruncated)
+	query := fmt.Sprintf("SELECT %s FROM (SELECT 'JobFailed'::text AS type) AS e, (SELECT NULL::text AS was, NULL::text AS became) AS c, ONLY TABLE_HERE AS t WHERE %s LIMIT %d", body, where, maxTruncated)
 	write := &told{schema: schema, kind: kind, subject: "body::json ->> '" + id + "'"}
 	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s.%s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $matric$
@@ -34,5 +34,5 @@ func (s *jobSource) truncate(schema, capture, name string) string {
 }
 
 func (s *noteSource) truncate(schema, capture, name string) string {
-	return truncateFunction(schema, capture, name, "note", "note_id", s.whole(schema, "t", "'deleted'"), "NOT "+s.gone("t"))
+	return truncateFunction(schema, capture, name, "note", "note_id", s.body(schema, "t", "'deleted'"), "NOT "+s.gone("t"))
 }

@@ -1,9 +1,10 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // The kinds of outbox records: what the JSON in their body is.
 const (
-	KindWorker = "worker" // a domain.WorkerEvent
+	KindWorker = "worker" // a domain.WorkerEvent; as the next one with event_id and occurred_at, or on PostgreSQL with neither
 	KindNote   = "note"   // a domain.NoteEvent
 	KindCanary = "canary" // an object with an event_id
 )
@@ -83,13 +84,21 @@ func (o *Outbox) WriteCanary(ctx context.Context, id domain.UUID) error {
 }
 
 type outboxRow struct {
-	Position int64  `db:"position"`
-	Kind     string `db:"kind"`
-	Body     string `db:"body"`
+	Position  int64     `db:"position"`
+	Kind      string    `db:"kind"`
+	Body      string    `db:"body"`
+	WrittenAt time.Time `db:"written_at"` // zero where triggers that leave it to us cannot be
 }
 
 func (r *outboxRow) record() ports.OutboxRecord {
 	rec, err := r.decode()
+	switch {
+	case err != nil:
+	case rec.Worker != nil:
+		err = r.origin(&rec.Worker.EventID, &rec.Worker.OccurredAt)
+	case rec.Note != nil:
+		err = r.origin(&rec.Note.EventID, &rec.Note.OccurredAt)
+	}
 	if err != nil {
 		rec = ports.OutboxRecord{Bad: fmt.Errorf("sqlstore: outbox record %d: %w", r.Position, err)}
 	}
@@ -97,14 +106,15 @@ func (r *outboxRow) record() ports.OutboxRecord {
 	return rec
 }
 
+// decode reads the body. Only record knows what no body says.
 func (r *outboxRow) decode() (ports.OutboxRecord, error) {
 	switch r.Kind {
 	case KindWorker:
 		e, err := domain.DecodeWorkerEvent([]byte(r.Body))
-		return ports.OutboxRecord{Worker: &e}, cmp.Or(err, checkOrigin(e.EventID, e.OccurredAt))
+		return ports.OutboxRecord{Worker: &e}, err
 	case KindNote:
 		e, err := domain.DecodeNoteEvent([]byte(r.Body))
-		return ports.OutboxRecord{Note: &e}, cmp.Or(err, checkOrigin(e.EventID, e.OccurredAt))
+		return ports.OutboxRecord{Note: &e}, err
 	case KindCanary:
 		var c struct {
 			EventID domain.UUID `json:"event_id"`
@@ -118,10 +128,31 @@ func (r *outboxRow) decode() (ports.OutboxRecord, error) {
 	return ports.OutboxRecord{}, fmt.Errorf("%q is no kind of record", r.Kind)
 }
 
-// checkOrigin sees to it that a record which is read again after a crash is published under the same ID as before.
-func checkOrigin(id domain.UUID, at time.Time) error {
+// origin sees to it that a record which is read again after a crash is published under the same ID as before. What has
+// neither an ID nor a time, because a trigger of capture wrote it at an application's expense, gets both from when and where
+// it was written.
+func (r *outboxRow) origin(id *domain.UUID, at *time.Time) error {
+	if id.IsZero() && at.IsZero() && !r.WrittenAt.IsZero() {
+		*at = r.WrittenAt.UTC().Truncate(time.Millisecond)
+		*id = r.eventID()
+	}
 	if id.IsZero() || at.IsZero() {
 		return errors.New("event_id or occurred_at is missing")
 	}
 	return nil
+}
+
+// eventID makes a UUID of version 7 (RFC 9562, section 5.7) whose random part is a hash of the number that the sequence gave
+// and the microsecond: no two records share both. Where the record stands now is not asked, for it may yet be moved.
+func (r *outboxRow) eventID() (id domain.UUID) {
+	var seed [16]byte
+	binary.BigEndian.PutUint64(seed[:], uint64(r.Position&^burst))
+	binary.BigEndian.PutUint64(seed[8:], uint64(r.WrittenAt.UnixMicro()))
+	hash := sha256.Sum256(seed[:])
+	copy(id[:], hash[:])
+	stamp := binary.BigEndian.AppendUint64(nil, uint64(r.WrittenAt.UnixMilli()))
+	copy(id[:6], stamp[2:])
+	id[6] = id[6]&0x0F | 0x70
+	id[8] = id[8]&0x3F | 0x80
+	return id
 }

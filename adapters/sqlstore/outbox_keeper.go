@@ -44,7 +44,7 @@ func (o *Outbox) Supersede(ctx context.Context) (int, error) {
 				all = domain.Superseded{} // what stands there may be older than what was seen of its job
 			}
 			last = rows[i].Position
-			if r := rows[i].record(); r.Worker != nil && r.Bad == nil {
+			if r, err := rows[i].decode(); err == nil && r.Worker != nil {
 				if position, ok := all.By(last, r.Worker); ok {
 					gone = append(gone, position)
 				}

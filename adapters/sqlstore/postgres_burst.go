@@ -55,14 +55,14 @@ func (r *postgresReader) mixed(ctx context.Context, limit int) (rows []outboxRow
 	gaps, floor := r.book.unread()
 	share := limit / 4
 	err = r.pool.SelectContext(ctx, &rows, `WITH ordinary AS MATERIALIZED (
-			SELECT position, kind, body FROM (
+			SELECT position, kind, body, written_at FROM (
 				SELECT late.* FROM unnest($1::bigint[], $2::bigint[]) AS gap (low, high) CROSS JOIN LATERAL (
-					SELECT position, kind, body FROM outbox WHERE position BETWEEN gap.low AND gap.high ORDER BY position LIMIT $4) AS late
+					SELECT position, kind, body, written_at FROM outbox WHERE position BETWEEN gap.low AND gap.high ORDER BY position LIMIT $4) AS late
 				UNION ALL
-				(SELECT position, kind, body FROM outbox WHERE position > $3 AND position < $5 ORDER BY position LIMIT $4)) AS unread
+				(SELECT position, kind, body, written_at FROM outbox WHERE position > $3 AND position < $5 ORDER BY position LIMIT $4)) AS unread
 			ORDER BY position LIMIT $4)
 		SELECT * FROM ordinary UNION ALL
-		(SELECT position, kind, body FROM outbox WHERE position >= $5
+		(SELECT position, kind, body, written_at FROM outbox WHERE position >= $5
 			AND position < (SELECT CASE WHEN count(*) < $4 THEN 9223372036854775807 ELSE $5 + max(position) END FROM ordinary)
 			ORDER BY position LIMIT $6)`,
 		numbers(gaps, func(g *span) int64 { return g.low }), numbers(gaps, func(g *span) int64 { return g.high }), floor, limit-share, int64(burst), share)

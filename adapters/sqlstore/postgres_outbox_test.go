@@ -4,11 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/tests/pgtest"
@@ -296,5 +299,56 @@ func TestPostgresReaderFindsPositionsGivenAgain(t *testing.T) {
 	commit(t, begin(t, db, 8))
 	if got := drained(t, db); !slices.Equal(got, []domain.UUID{testID(8)}) {
 		t.Errorf("read %v; want the next one", got)
+	}
+}
+
+// What triggers of capture write has neither an ID nor a time. It gets both where it is read, always the same: after it was
+// moved behind a burst, too.
+func TestPostgresNamesWhatIsCaptured(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	before := time.Now().Add(-time.Second)
+	for job := range 3 {
+		exec(t, db.SQL(), fmt.Sprintf(`INSERT INTO outbox (kind, body) VALUES ('worker', '{"type":"JobStarted","job_id":"%s"}')`, testID(job)))
+	}
+	moveBehind := func(job domain.UUID) { // as holdBack does
+		exec(t, db.SQL(), fmt.Sprintf(`WITH moved AS (DELETE FROM outbox WHERE body::json ->> 'job_id' = '%[1]s' RETURNING *)
+			INSERT INTO outbox (position, kind, body, written_at, subject) OVERRIDING SYSTEM VALUE
+			SELECT position + %[2]d, kind, body, written_at, '%[1]s' FROM moved`, job, int64(burst)))
+	}
+	moveBehind(testID(1))
+	exec(t, db.SQL(), fmt.Sprintf(`INSERT INTO outbox (kind, body) VALUES ('note', '{"operation":"deleted","note_id":"%s"}')`, testID(4)))
+	names := func() map[domain.UUID]string {
+		records, err := db.Outbox().Pending(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[domain.UUID]string{}
+		for _, r := range records {
+			subject, id, at := domain.UUID{}, domain.UUID{}, time.Time{}
+			switch {
+			case r.Worker != nil:
+				subject, id, at = r.Worker.JobID, r.Worker.EventID, r.Worker.OccurredAt
+			case r.Note != nil:
+				subject, id, at = r.Note.Note.NoteID, r.Note.EventID, r.Note.OccurredAt
+			}
+			ms := int64(0)
+			for _, b := range id[:6] {
+				ms = ms<<8 | int64(b)
+			}
+			if id[6]>>4 != 7 || id[8]>>6 != 2 || ms != at.UnixMilli() || at.Before(before) || at.After(time.Now().Add(time.Second)) {
+				t.Errorf("event %s at %v of %+v", id, at, r)
+			}
+			got[subject] = id.String() + at.String()
+		}
+		return got
+	}
+	first := names()
+	if len(first) != 4 || len(slices.Compact(slices.Sorted(maps.Values(first)))) != 4 {
+		t.Fatalf("named %v", first)
+	}
+	moveBehind(testID(2))
+	if d := cmp.Diff(first, names()); d != "" {
+		t.Error(d)
 	}
 }

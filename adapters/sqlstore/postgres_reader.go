@@ -65,7 +65,7 @@ func (r *postgresReader) pending(ctx context.Context, limit int) (rows []outboxR
 // everywhere reads without regard to the bookmark, and puts it right.
 func (r *postgresReader) everywhere(ctx context.Context, limit int) (rows []outboxRow, err error) {
 	began := time.Now()
-	err = r.pool.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox ORDER BY position LIMIT $1`, limit)
+	err = r.pool.SelectContext(ctx, &rows, `SELECT position, kind, body, written_at FROM outbox ORDER BY position LIMIT $1`, limit)
 	r.sweep = time.Now().Add(max(sweepPeriod, sweepShare*time.Since(began)))
 	r.book.check(positionsOf(rows[:ordinary(rows)]))
 	return rows, err
@@ -76,14 +76,14 @@ func (r *postgresReader) everywhere(ctx context.Context, limit int) (rows []outb
 func (r *postgresReader) behind(ctx context.Context, limit int) (rows []outboxRow, err error) {
 	gaps, floor := r.book.unread()
 	if len(gaps) == 0 {
-		err = r.pool.SelectContext(ctx, &rows, `SELECT position, kind, body FROM outbox WHERE position > $1 ORDER BY position LIMIT $2`, floor, limit)
+		err = r.pool.SelectContext(ctx, &rows, `SELECT position, kind, body, written_at FROM outbox WHERE position > $1 ORDER BY position LIMIT $2`, floor, limit)
 		return rows, err
 	}
-	err = r.pool.SelectContext(ctx, &rows, `SELECT position, kind, body FROM (
+	err = r.pool.SelectContext(ctx, &rows, `SELECT position, kind, body, written_at FROM (
 			SELECT late.* FROM unnest($1::bigint[], $2::bigint[]) AS gap (low, high) CROSS JOIN LATERAL (
-				SELECT position, kind, body FROM outbox WHERE position BETWEEN gap.low AND gap.high ORDER BY position LIMIT $4) AS late
+				SELECT position, kind, body, written_at FROM outbox WHERE position BETWEEN gap.low AND gap.high ORDER BY position LIMIT $4) AS late
 			UNION ALL
-			(SELECT position, kind, body FROM outbox WHERE position > $3 ORDER BY position LIMIT $4)) AS unread
+			(SELECT position, kind, body, written_at FROM outbox WHERE position > $3 ORDER BY position LIMIT $4)) AS unread
 		ORDER BY position LIMIT $4`,
 		numbers(gaps, func(g *span) int64 { return g.low }), numbers(gaps, func(g *span) int64 { return g.high }), floor, limit)
 	return rows, err
