@@ -86,19 +86,6 @@ func TestMappingsSurviveStorage(t *testing.T) {
 	}
 }
 
-func FuzzParseMapping(f *testing.F) {
-	f.Add("preset: matric\njobs: {table: x}", "jobs.id=a")
-	f.Fuzz(func(t *testing.T, source, setting string) {
-		m, err := ParseMapping([]byte(source), setting)
-		if err != nil {
-			return
-		}
-		if _, err := m.Plan("x"); err != nil {
-			t.Errorf("what was read has no plan: %v", err)
-		}
-	})
-}
-
 func TestParseTable(t *testing.T) {
 	for s, want := range map[string]tableName{
 		"a": {"public", "a"}, "a.b": {"a", "b"}, `"A.b"."c""d"`: {"A.b", `c"d`}, `My Table`: {"public", "My Table"}, `"a"`: {"public", "a"}, `x."y.z"`: {"x", "y.z"},
