@@ -207,3 +207,20 @@ func FuzzTopScreen(f *testing.F) {
 		mustFitTerminal(t, topLine(before, now))
 	})
 }
+
+// A database URL is shown without its password, whatever characters that is made of, also those that should have been escaped.
+func FuzzRedactURL(f *testing.F) {
+	for _, seed := range [][2]string{{"", ""}, {"1/", ""}, {"", "?x"}, {"#", ""}, {"%zz", ""}, {"@", "@"}, {"[", "]"}, {" ", "\n"}, {":", "//"}, {"1/%40", ""}, {"\\", "\\"}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, before, behind string) {
+		const secret = "hunter2"
+		for _, shown := range []string{
+			redactURL("postgres://ann:" + before + secret + behind + "@db.example/matric"), redactURL("postgres://db.example/matric?password=" + before + secret + behind),
+		} {
+			if strings.Contains(shown, secret) || !strings.HasPrefix(shown, "postgres://") {
+				t.Fatalf("between %q and %q: %s", before, behind, shown)
+			}
+		}
+	})
+}
