@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/domain/signing"
 )
 
 // mustFitTerminal fails when a text holds what a terminal could take for a command.
@@ -222,5 +225,29 @@ func FuzzRedactURL(f *testing.F) {
 				t.Fatalf("between %q and %q: %s", before, behind, shown)
 			}
 		}
+	})
+}
+
+// Whatever is sent to webhook listen, by whomever, is printed as two lines that no terminal takes for a command.
+func FuzzReceiver(f *testing.F) {
+	f.Add("JobStarted", `{"type":"JobStarted","message":"é"}`)
+	f.Add("\x1b[2J", "\x1b]0;x\x07\r\n\u009b2J\xff")
+	f.Fuzz(func(t *testing.T, header, body string) {
+		var out bytes.Buffer
+		w, req := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		for _, name := range []string{"X-Matric-Event", "X-Matric-Attempt", "X-Matric-Delivery", signing.HeaderStandard, signing.HeaderBody} {
+			req.Header.Set(name, header)
+		}
+		secret, err := signing.ParseSecret("a secret of my own")
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&receiver{out: &out, status: http.StatusOK, verifier: &signing.Verifier{Secrets: []signing.Secret{secret}}}).ServeHTTP(w, req)
+		first, second, _ := strings.Cut(strings.TrimSuffix(out.String(), "\n"), "\n")
+		if w.Code != http.StatusUnauthorized || !strings.Contains(first, "signature") {
+			t.Fatalf("%d %s", w.Code, out.String())
+		}
+		mustFitTerminal(t, first)
+		mustFitTerminal(t, second)
 	})
 }
