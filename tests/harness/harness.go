@@ -132,7 +132,7 @@ func start(t testing.TB, flags []string) *Server {
 	}
 	go s.follow(bufio.NewScanner(pipe))
 	t.Cleanup(func() {
-		s.end()
+		s.End()
 		if t.Failed() {
 			t.Logf("server's standard error:\n%s", s.Stderr())
 		}
@@ -182,9 +182,9 @@ func (s *Server) Kill() {
 	<-s.exited
 }
 
-// end ends the process when its test is over: at once, unless make cover wants to know what it has run, which only a process
+// End ends the process when it is not wanted any more: at once, unless make cover wants to know what it has run, which only a process
 // that ends by itself tells.
-func (s *Server) end() {
+func (s *Server) End() {
 	if os.Getenv(coverDir) != "" && s.cmd.Process.Signal(syscall.SIGTERM) == nil {
 		select {
 		case <-s.exited:
