@@ -251,3 +251,21 @@ func FuzzReceiver(f *testing.F) {
 		mustFitTerminal(t, second)
 	})
 }
+
+// Whatever a server answers instead of what was asked for, the error is printed as lines that no terminal takes for a command.
+func TestErrorsFitTheTerminal(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"detail":"\u001b[2Jfirst\nsecond\u009b","field":"\u0007"}`))
+	}))
+	defer server.Close()
+	var out, errs bytes.Buffer
+	code := run(t.Context(), []string{"emit", "worker-started", "--url", server.URL}, &out, &errs)
+	if code != 1 || !strings.Contains(errs.String(), "[2Jfirst\nsecond") {
+		t.Errorf("%d %q", code, errs.String())
+	}
+	for line := range strings.Lines(errs.String()) {
+		mustFitTerminal(t, strings.TrimSuffix(line, "\n"))
+	}
+}
