@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/matric/matric-events/domain"
-	"github.com/matric/matric-events/ports"
 )
 
 // Whatever a server that may be no hub answers, the refusal is an error of bounded length, and is tried again exactly when its
@@ -78,7 +77,7 @@ func FuzzDecodeMessage(f *testing.F) {
 		case m.Notice == nil && m.Event.Payload == nil, m.Notice != nil && m.Event.Payload != nil, string(m.JSON) != string(data):
 			t.Fatalf("%s %q is %+v", name, data, m)
 		case m.Notice != nil && !slices.Contains([]string{noticeResync, noticeLagged}, m.Notice.Type):
-			t.Fatalf("%s %q is a notice of %+v", name, data, ports.Notice(*m.Notice))
+			t.Fatalf("%s %q is a notice of %+v", name, data, *m.Notice)
 		}
 	})
 }

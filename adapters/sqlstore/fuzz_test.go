@@ -55,8 +55,8 @@ func FuzzVault(f *testing.F) {
 	f.Add([]byte{2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, "here")
 	f.Fuzz(func(t *testing.T, stored []byte, place string) {
 		text, err := v.open(stored, place)
-		if genuine := bytes.Equal(stored, sealed) && place == "here"; (err == nil) != genuine || genuine && string(text) != "secret" {
-			t.Fatalf("%x at %q opens as %q, %v", stored, place, text, err)
+		if mine := bytes.Equal(stored, sealed) && place == "here"; mine && err != nil || err == nil && (string(text) != "secret" || place != "here") {
+			t.Fatalf("%x at %q opens as %q, %v", stored, place, text, err) // seeds are sealed anew in each process
 		}
 	})
 }
