@@ -5,9 +5,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/matric/matric-events/domain"
 )
@@ -138,6 +142,61 @@ func FuzzParseUUID(f *testing.F) {
 		}
 		if err == nil && u.String() != strings.ToLower(s) {
 			t.Fatalf("ParseUUID(%q) = %v", s, u)
+		}
+	})
+}
+
+// What ParseTime accepts can be sent in turn, and is the same instant to a plain reader of RFC 3339.
+func FuzzParseTime(f *testing.F) {
+	for _, seed := range []string{
+		"2026-11-23T12:41:48Z", "2026-11-23T12:41:48.123456789+14:00", "2026-02-29T00:00:00Z", "2024-02-29T23:59:59.999Z", "2016-12-31T23:59:60Z",
+		"9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00", "2026-11-23t12:41:48z", "2026-11-23 12:41:48Z", "2026-11-23T12:41:48", "2026-11-23T24:00:00Z",
+		"2026-11-23T12:41:48,5Z", "12026-11-23T12:41:48Z", "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		at, err := domain.ParseTime(s)
+		if err != nil {
+			return
+		}
+		sent := at.UTC().Format(domain.TimeLayout)
+		if again, err := time.Parse(time.RFC3339, sent); err != nil || at.Sub(again) < 0 || at.Sub(again) >= time.Millisecond {
+			t.Fatalf("ParseTime(%q) is sent as %s, which is %v later, %v", s, sent, at.Sub(again), err)
+		}
+	})
+}
+
+// What ParseFilter accepts is in bounds, without repetition, and is read again from its own names. Errors name one of the
+// lists.
+func FuzzParseFilter(f *testing.F) {
+	f.Add("job,NoteUpdated", uuidText+", "+strings.ToUpper(uuidText), "")
+	f.Add("", ",", uuidText)
+	f.Add("nope", "", "")
+	f.Add("nope,queue", "x", "")
+	f.Add("", "", "00000000-0000-0000-0000-000000000000")
+	f.Fuzz(func(t *testing.T, types, jobs, notes string) {
+		lists := [3]domain.FilterList{{Field: "types", Values: []string{types}}, {Field: "job_id", Values: []string{jobs}}, {Field: "note_id", Values: []string{notes}}}
+		filter, err := domain.ParseFilter(lists[0], lists[1], lists[2])
+		if err != nil {
+			mustBeFieldError(t, err)
+			if fe, _ := errors.AsType[*domain.FieldError](err); !slices.Contains([]string{"types", "job_id", "note_id"}, fe.Field) {
+				t.Fatalf("error of %q: %v", fe.Field, err)
+			}
+			return
+		}
+		lists[0].Values = filter.Types.Names()
+		for i, ids := range [][]domain.UUID{filter.Jobs, filter.Notes} {
+			names := make([]string, len(ids))
+			for n, id := range ids {
+				if names[n] = id.String(); id.IsZero() || slices.Index(ids, id) != n || n >= domain.MaxFilterIDs {
+					t.Fatalf("identifier %d is %s of %v", n, id, ids)
+				}
+			}
+			lists[1+i].Values = names
+		}
+		if again, err := domain.ParseFilter(lists[0], lists[1], lists[2]); err != nil || !cmp.Equal(again, filter) {
+			t.Fatalf("%+v reads again as %+v, %v", filter, again, err)
 		}
 	})
 }

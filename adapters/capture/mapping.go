@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Mapping says which tables and columns of an application are what. Names are as they are in the catalog, in their case
@@ -78,8 +79,12 @@ func (m *Mapping) Validate() error {
 	if m.Notes != nil {
 		m.Notes.validate(&p)
 	}
-	if strings.Contains(fmt.Sprint(m.tree()), bodyQuote) {
+	said := fmt.Sprint(m.Jobs, m.Notes)
+	if strings.Contains(said, bodyQuote) {
 		p.add("", "a name or value holds %s, which the SQL is quoted with", bodyQuote)
+	}
+	if strings.ContainsFunc(said, unicode.IsControl) { // the SQL is indented, and would not be the same in it
+		p.add("", "a name or value holds a line break, a tab or another control character")
 	}
 	return p.err()
 }

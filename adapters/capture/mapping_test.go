@@ -24,6 +24,12 @@ func TestParseMappingProblems(t *testing.T) {
 		"not a mapping":      {"jobs: 7", nil, "jobs: must be a mapping, not a number"},
 		"the whole":          {"- a", nil, "must be a mapping, not a list"},
 		"no YAML":            {"a: b: c", nil, "not valid YAML"},
+		"nothing":            {"preset: matric\njobs: {states: {failed: [{}]}}", nil, "jobs.states.failed[0]: must be a value, not a mapping"},
+		"truth":              {"preset: matric\nnotes: {title: true}", nil, "notes.title: must be a name, not true or false"},
+		"no number":          {"preset: matric\njobs: {progress_max: ~}", nil, "jobs.progress_max: must be a whole number, not nothing"},
+		"no end":             {"preset: matric\njobs: {progress_max: 0}", nil, "jobs.progress_max: must be at least 1"},
+		"a message alone":    {"preset: matric", []string{"jobs.progress="}, "jobs.message: is told with the progress"},
+		"a line break":       {"preset: matric", []string{"jobs.states.failed=a\nb"}, "a name or value holds a line break"},
 		"preset":             {"preset: rails", nil, "preset: rails is not known"},
 		"empty":              {"", nil, "nothing would be captured"},
 		"required":           {"jobs: {table: a}", nil, "jobs.id: is required"},
@@ -84,19 +90,6 @@ func TestMappingsSurviveStorage(t *testing.T) {
 			t.Errorf("%s (-before +after):\n%s", source, d)
 		}
 	}
-}
-
-func FuzzParseMapping(f *testing.F) {
-	f.Add("preset: matric\njobs: {table: x}", "jobs.id=a")
-	f.Fuzz(func(t *testing.T, source, setting string) {
-		m, err := ParseMapping([]byte(source), setting)
-		if err != nil {
-			return
-		}
-		if _, err := m.Plan("x"); err != nil {
-			t.Errorf("what was read has no plan: %v", err)
-		}
-	})
 }
 
 func TestParseTable(t *testing.T) {

@@ -87,3 +87,23 @@ notes: {table: memo, id: id, title: title, tags: {column: tags}}`)
 		t.Errorf("a long message: %d events", len(got))
 	}
 }
+
+// A note that moves to another partition is to triggers a DELETE and an INSERT, and to clients one change.
+func TestNotesInPartitions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, `CREATE TABLE memo (id int NOT NULL, title text, shelf text NOT NULL, gone boolean) PARTITION BY LIST (shelf);
+		CREATE TABLE memo_a PARTITION OF memo FOR VALUES IN ('a');
+		CREATE TABLE memo_b PARTITION OF memo FOR VALUES IN ('b')`)
+	r.attach("notes: {table: memo, id: id, title: title, deleted: gone}")
+	one, two := last(RowID("public.memo", "1")), last(RowID("public.memo", "2"))
+	r.steps([]step{
+		{"inserted", []string{`INSERT INTO memo VALUES (1, 'x', 'a')`}, []string{"created " + one + ` "x"`}},
+		{"changed where it is", []string{`UPDATE memo SET title = 'y'`}, []string{"updated " + one + ` "y"`}},
+		{"moved and changed", []string{`UPDATE memo SET shelf = 'b', title = 'z'`}, []string{"updated " + one + ` "z"`}},
+		{"moved into the bin", []string{`UPDATE memo SET shelf = 'a', gone = true`}, []string{"deleted " + one + ` "z"`}},
+		{"moved within the bin", []string{`UPDATE memo SET shelf = 'b'`}, nil},
+		{"moved out of the bin", []string{`UPDATE memo SET shelf = 'a', gone = false`}, []string{"created " + one + ` "z"`}},
+		{"two at once", []string{`INSERT INTO memo VALUES (2, 'w', 'a')`, `UPDATE memo SET shelf = 'b'`}, []string{"created " + two + ` "w"`, "updated " + one + ` "z"`, "updated " + two + ` "w"`}},
+		{"deleted in the bin, and out of it", []string{`UPDATE memo SET gone = true WHERE id = 2`, `DELETE FROM memo`}, []string{"deleted " + two + ` "w"`, "deleted " + one + ` "z"`}},
+	})
+}

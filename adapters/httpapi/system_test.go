@@ -92,6 +92,27 @@ func TestReadyIsSharedAndBounded(t *testing.T) {
 	})
 }
 
+// A server that only a new start helps says so, with the part at fault, to those who start it anew; the words are for the log.
+func TestWedged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // no time passes, so the result stands
+		var r rig
+		r.handler = httpapi.New(httpapi.Services{
+			Ready: func(context.Context) error { return nil },
+			Live:  func(context.Context) error { return errors.New("log: no event came through for 30s") },
+		}, httpapi.Options{Fault: r.fault})
+		for range 2 {
+			var got map[string]string
+			r.call(t, "GET", "/livez", "", http.StatusServiceUnavailable, &got)
+			if diff := cmp.Diff(map[string]string{"status": "wedged", "failed": "log"}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
+		if told := r.told(); len(told) != 1 || told[0].Error() != "wedged: log: no event came through for 30s" {
+			t.Errorf("told %v; want it once", told)
+		}
+	})
+}
+
 func TestSystem(t *testing.T) {
 	r := open(t, nil)
 	var got map[string]string

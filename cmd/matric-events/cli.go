@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = command.Run()
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "matric-events: %v\n", err)
+		fmt.Fprintf(stderr, "matric-events: %s\n", lines(err.Error()))
 	}
 	return exitCode(err)
 }

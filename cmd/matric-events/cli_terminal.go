@@ -48,3 +48,12 @@ func oneLine(s string, limit int) string {
 
 // zeroWidthJoiner holds compound emoji together.
 const zeroWidthJoiner = '\u200d'
+
+// lines is oneLine for a text of several lines, as long as they are.
+func lines(s string) string {
+	all := strings.Split(s, "\n")
+	for i, line := range all {
+		all[i] = oneLine(line, len(line))
+	}
+	return strings.Join(all, "\n")
+}

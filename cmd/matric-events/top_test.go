@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -196,6 +197,31 @@ func TestShortForms(t *testing.T) {
 	for v, want := range map[float64]string{1023: "1023 B", 1536: "1.5 KiB", 3 << 20: "3.0 MiB", 5 << 30: "5.0 GiB"} {
 		if got := size(v); got != want {
 			t.Errorf("size(%v) = %s; want %s", v, got, want)
+		}
+	}
+}
+
+// A server that is no hub, or one that does not let us look, is told by what it did not answer.
+func TestTopSaysWhatItCouldNotRead(t *testing.T) {
+	for path, want := range map[string]string{"/metrics": "GET /metrics: ", "/api/v1/connections": "GET /api/v1/connections: ", "/api/v1/webhooks": "GET /api/v1/webhooks: "} {
+		for answer, status := range map[string]int{"no metrics { and no JSON": http.StatusOK, "": http.StatusForbidden} {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Header.Get("Authorization") != "Bearer letmein":
+					w.WriteHeader(http.StatusUnauthorized)
+				case r.URL.Path == path:
+					w.WriteHeader(status)
+					_, _ = io.WriteString(w, answer)
+				case r.URL.Path != "/metrics":
+					_, _ = io.WriteString(w, "[]")
+				}
+			}))
+			var out, errs bytes.Buffer
+			code := run(t.Context(), []string{"top", "--count", "1", "--url", server.URL, "--token", "letmein"}, &out, &errs)
+			server.Close()
+			if code != 1 || !strings.Contains(errs.String(), want) || status == http.StatusForbidden && !strings.Contains(errs.String(), "403 Forbidden") {
+				t.Errorf("%s answers %d %q: %d %s", path, status, answer, code, errs.String())
+			}
 		}
 	}
 }

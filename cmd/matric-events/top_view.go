@@ -47,7 +47,7 @@ func (l *look) unhealthy() string {
 	var parts []string
 	for _, m := range l.metrics["matric_healthy"].GetMetric() {
 		if m.GetGauge().GetValue() == 0 {
-			parts = append(parts, label(m, "part"))
+			parts = append(parts, oneLine(label(m, "part"), 40))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -61,7 +61,7 @@ func topScreen(address string, before, now *look) []string {
 	}
 	version := ""
 	if v := now.values("matric_build_info", "version"); len(v) > 0 {
-		version = v[0] + " "
+		version = oneLine(v[0], 40) + " "
 	}
 	lines := []string{
 		fmt.Sprintf("matric-events %sat %s, up %s, %s   %s", version, address, short(now.at.Sub(now.started)), health, now.at.Format(time.TimeOnly)), "",
@@ -114,7 +114,7 @@ func connectionLines(before, now *look) []string {
 		if n, known := delivered[c.ID]; known && now.at.After(before.at) {
 			each = short64(float64(c.Delivered-n) / now.at.Sub(before.at).Seconds())
 		}
-		lines = append(lines, fmt.Sprintf("%-9s  %-9s  %-22s  %-12s  %8s  %10d  %8s  %6d", lastDigits(c.ID), c.Transport, oneLine(c.Remote, 22), oneLine(c.User, 12),
+		lines = append(lines, fmt.Sprintf("%-9s  %-9s  %-22s  %-12s  %8s  %10d  %8s  %6d", lastDigits(c.ID), oneLine(c.Transport, 9), oneLine(c.Remote, 22), oneLine(c.User, 12),
 			short(now.at.Sub(c.Since)), c.Delivered, each, c.Lag))
 	}
 	return append(lines, "")

@@ -41,14 +41,14 @@ func buildVersion() (release, commit string) {
 }
 
 // redactURL hides the password of a URL, and its query, which may hold one, too. Of what is no URL but looks like one,
-// only the scheme is fit to be seen.
+// only the scheme is fit to be seen; so it is where a @ comes late, behind a password whose slash should have been escaped.
 func redactURL(s string) string {
-	scheme, _, isURL := strings.Cut(s, "://")
+	scheme, rest, isURL := strings.Cut(s, "://")
 	if !isURL {
 		return s
 	}
 	u, err := url.Parse(s)
-	if err != nil {
+	if end := strings.IndexAny(rest, "/?#"); err != nil || end >= 0 && strings.Contains(rest[end:], "@") {
 		return scheme + "://…"
 	}
 	query := ""

@@ -145,5 +145,5 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h := req.Header
 	fmt.Fprintf(r.out, "%s  %s  attempt %s  delivery %s  signature %s\n  %s\n", time.Now().Format(time.TimeOnly),
 		oneLine(h.Get("X-Matric-Event"), maxText), oneLine(h.Get("X-Matric-Attempt"), maxText), oneLine(h.Get("X-Matric-Delivery"), maxText),
-		check, body)
+		check, oneLine(string(body), len(body)))
 }

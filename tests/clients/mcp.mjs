@@ -17,7 +17,9 @@ const commands = {
     client = new Client({ name: "test", version: "1" });
     client.setNotificationHandler(ResourceUpdatedNotificationSchema, (n) => say({ updated: n.params.uri }));
     await client.connect(
-      target.startsWith("http") ? new StreamableHTTPClientTransport(new URL(target)) : new StdioClientTransport({ command: target, args }),
+      target.startsWith("http")
+        ? new StreamableHTTPClientTransport(new URL(target))
+        : new StdioClientTransport({ command: target, args, env: process.env }), // which it would pass on a few variables of
     );
     return { server: client.getServerVersion(), capabilities: client.getServerCapabilities(), instructions: client.getInstructions() };
   },

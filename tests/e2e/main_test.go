@@ -46,7 +46,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	s := harness.Serve(ts.Value(root{}).(testing.TB), append([]string{"--database-url", "sqlite:" + ts.MkAbs(args[0]+".db")}, args[1:]...)...)
 	ts.Value(servers{}).(map[string]*harness.Server)[args[0]] = s
 	ts.Setenv(args[0], s.URL)
-	ts.Defer(s.Kill)
+	ts.Defer(s.End)
 }
 
 func stop(ts *testscript.TestScript, _ bool, args []string) {

@@ -12,6 +12,9 @@ import (
 	"syscall"
 )
 
+// coverDir names the variable of the folder that a program built with -cover leaves its counters in: see make cover.
+const coverDir = "GOCOVERDIR"
+
 // build builds the program and returns a path of it that is this process's own. What is built is kept in the user's cache, for the
 // next test binary: go build then only finds that nothing has changed, and does not link for seconds.
 var build = sync.OnceValues(func() (string, error) {
@@ -25,7 +28,7 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	kept := filepath.Join(cache, "matric-events-test", fmt.Sprintf("%x", sha256.Sum256([]byte(root)))[:16], "matric-events") // each checkout has its own
 	args := []string{"build", "-o"}
-	if os.Getenv("GOCOVERDIR") != "" {
+	if os.Getenv(coverDir) != "" {
 		kept += "-cover"
 		args = []string{"build", "-cover", "-coverpkg=github.com/matric/matric-events/...", "-o"}
 	}

@@ -50,7 +50,7 @@ type Server struct {
 }
 
 // Serve starts a server with the flags given, on a free port of loopback, and returns once it is ready. Unless the flags
-// name a database it gets one of its own. It is killed at the end of the test if it still runs.
+// name a database it gets one of its own. It is ended with the test if it still runs.
 func Serve(t testing.TB, flags ...string) *Server {
 	t.Helper()
 	s := start(t, flags)
@@ -132,7 +132,7 @@ func start(t testing.TB, flags []string) *Server {
 	}
 	go s.follow(bufio.NewScanner(pipe))
 	t.Cleanup(func() {
-		s.Kill()
+		s.End()
 		if t.Failed() {
 			t.Logf("server's standard error:\n%s", s.Stderr())
 		}
@@ -180,6 +180,18 @@ func (s *Server) PID() int { return s.cmd.Process.Pid }
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill() // it may be gone already
 	<-s.exited
+}
+
+// End ends the process when it is not wanted any more: at once, unless make cover wants to know what it has run, which only a process
+// that ends by itself tells.
+func (s *Server) End() {
+	if os.Getenv(coverDir) != "" && s.cmd.Process.Signal(syscall.SIGTERM) == nil {
+		select {
+		case <-s.exited:
+		case <-time.After(Patience):
+		}
+	}
+	s.Kill()
 }
 
 // Stop asks the process to end and returns its exit code.

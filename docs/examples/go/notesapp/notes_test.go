@@ -154,16 +154,55 @@ func TestJobsReachTheApplication(t *testing.T) {
 	s.Call(202, "POST", "/api/v1/worker-events", fmt.Sprintf(`[{"type":"JobStarted","job_id":"0198f3a0-0000-7000-8000-000000000001","job_type":"Embedding","note_id":%q},
 		{"type":"JobCompleted","job_id":"0198f3a0-0000-7000-8000-000000000001"},
 		{"type":"JobFailed","job_id":"0198f3a0-0000-7000-8000-000000000002","job_type":"Embedding","note_id":%q,"error":"no model"}]`, good, bad))
+	awaitStates(t, app, "failed,done")
+}
+
+// awaitStates waits until the states of all notes, in the order of their titles, are these.
+func awaitStates(t *testing.T, app *notesapp.App, want string) {
+	t.Helper()
 	for over := time.Now().Add(harness.Patience); ; time.Sleep(5 * time.Millisecond) { // the table does not announce it
 		var states string
 		if err := app.DB.QueryRow(`SELECT group_concat(state) FROM (SELECT state FROM note ORDER BY title)`).Scan(&states); err != nil {
 			t.Fatal(err)
 		}
-		if states == "failed,done" {
+		if states == want {
 			return
 		}
 		if time.Now().After(over) {
-			t.Fatalf("states %s; want failed,done", states)
+			t.Fatalf("states %s; want %s", states, want)
 		}
+	}
+}
+
+// What happened while the application was away for longer than the hub remembers, it does not pretend to know.
+func TestWhatWasMissedIsUnknown(t *testing.T) {
+	t.Parallel()
+	s := harness.Serve(t, "--no-host", "--bus-capacity", "4")
+	proxy := harness.NewProxy(t, "tcp", strings.TrimPrefix(s.URL, "http://"))
+	app := start(t, "http://"+proxy.Addr)
+	stream := s.Events("?types=note", "")
+	seen := write(t, app, "1")
+	write(t, app, "2")
+	for range 2 { // both are known to the hub
+		stream.Next()
+	}
+	report := func(job int, more string) {
+		s.Call(202, "POST", "/api/v1/worker-events", fmt.Sprintf(`{"type":"JobFailed","job_id":"0198f3a0-0000-7000-8000-%012d","error":"no model"%s}`, job, more))
+	}
+	report(1, fmt.Sprintf(`,"note_id":%q`, seen))
+	awaitStates(t, app, "failed,new")
+	proxy.Cut()
+	for i := range 9 {
+		report(2+i, `,"will_retry":true`)
+	}
+	proxy.Restore()
+	awaitStates(t, app, "failed,unknown")
+}
+
+func TestWhatIsNoNote(t *testing.T) {
+	w := httptest.NewRecorder()
+	notesapp.New(nil, nil).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/notes", strings.NewReader("title=x")))
+	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `want {"title": …}`) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
