@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lib/pq"
 
@@ -127,21 +128,24 @@ func FuzzOutboxRow(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, kind, body string) {
-		r := (&outboxRow{Position: 7, Kind: kind, Body: body}).record()
+		read := func(kind, body string) ports.OutboxRecord {
+			return (&outboxRow{Position: 7, Kind: kind, Body: body, WrittenAt: time.Date(2026, 11, 23, 12, 41, 48, 123456000, time.UTC)}).record()
+		}
+		r := read(kind, body)
 		kinds := 0
 		var again ports.OutboxRecord
 		switch {
 		case r.Worker != nil:
 			kinds++
 			raw, _ := r.Worker.MarshalJSON()
-			again = (&outboxRow{7, KindWorker, string(raw)}).record()
+			again = read(KindWorker, string(raw))
 			if again.Worker == nil || again.Worker.EventID != r.Worker.EventID || !again.Worker.OccurredAt.Equal(r.Worker.OccurredAt.Truncate(1e6)) || r.Worker.EventID.IsZero() || r.Worker.OccurredAt.IsZero() {
 				t.Fatalf("%s %s is %+v, and then %+v", kind, body, r.Worker, again)
 			}
 		case r.Note != nil:
 			kinds++
 			raw, _ := r.Note.MarshalJSON()
-			again = (&outboxRow{7, KindNote, string(raw)}).record()
+			again = read(KindNote, string(raw))
 			if again.Note == nil || again.Note.EventID != r.Note.EventID || !again.Note.OccurredAt.Equal(r.Note.OccurredAt.Truncate(1e6)) || r.Note.EventID.IsZero() || r.Note.OccurredAt.IsZero() {
 				t.Fatalf("%s %s is %+v, and then %+v", kind, body, r.Note, again)
 			}
