@@ -49,7 +49,7 @@ func (c *client) listed(session string) {
 		c.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if got := c.call(200, "GET", "/api/v1/connections", ""); !strings.Contains(string(got.body), `"transport":"mcp"`) {
+	if got := c.call(200, "GET", "/api/v1/connections?transport=mcp", ""); !strings.Contains(string(got.body), `"transport":"mcp"`) {
 		c.t.Errorf("connections: %s", got.body)
 	}
 }
