@@ -47,7 +47,7 @@ func (c *wsClient) send(message, text string) {
 	if strings.HasPrefix(text, "{") {
 		payload = json.RawMessage(text)
 	}
-	if err := c.validate("components/messages/"+message+"/payload", payload); err != nil {
+	if err := c.validate("/components/messages/"+message+"/payload", payload); err != nil {
 		c.t.Errorf("%s: %v", text, err)
 	}
 	c.sendRaw(text)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -18,10 +19,9 @@ import (
 
 // messages compares what comes over the wire with asyncapi.yaml, and remembers which of a channel's messages have come.
 type messages struct {
-	doc      document
-	compiler *jsonschema.Compiler
-	schemas  map[string]*jsonschema.Schema // by location
-	seen     map[string]bool               // channel/message
+	*schemas
+	doc  document
+	seen map[string]bool // channel/message
 }
 
 // document is the part of an AsyncAPI document that the tests look at, and of an OpenAPI document what is like it.
@@ -43,15 +43,26 @@ type document struct {
 func newMessages(t *testing.T) *messages {
 	t.Helper()
 	doc, resource := parse(t, docs.AsyncAPI)
-	m := &messages{doc: doc, compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}, seen: map[string]bool{}}
-	m.compiler.AssertFormat()
-	if err := m.compiler.AddResource(resourceURL, resource); err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return &messages{schemas: newSchemas(t, resource), doc: doc, seen: map[string]bool{}}
 }
 
-const resourceURL = "https://hub.example/asyncapi.yaml"
+// schemas are those of a description (JSON Schema 2020-12).
+type schemas struct {
+	compiler *jsonschema.Compiler
+	compiled map[string]*jsonschema.Schema // by place
+}
+
+const resourceURL = "https://hub.example/description.yaml"
+
+func newSchemas(t *testing.T, resource any) *schemas {
+	t.Helper()
+	s := &schemas{jsonschema.NewCompiler(), map[string]*jsonschema.Schema{}}
+	s.compiler.AssertFormat()
+	if err := s.compiler.AddResource(resourceURL, resource); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 // parse reads a description, also as the JSON that it stands for.
 func parse(t *testing.T, source []byte) (doc document, resource any) {
@@ -73,15 +84,15 @@ func parse(t *testing.T, source []byte) (doc document, resource any) {
 	return doc, resource
 }
 
-// validate compares a value with the schema at a place of the document.
-func (m *messages) validate(place string, value any) error {
-	schema := m.schemas[place]
+// validate compares a value with the schema at a place of the document, a JSON pointer.
+func (s *schemas) validate(place string, value any) error {
+	schema := s.compiled[place]
 	if schema == nil {
 		var err error
-		if schema, err = m.compiler.Compile(resourceURL + "#/" + place); err != nil {
+		if schema, err = s.compiler.Compile(resourceURL + "#" + (&url.URL{Path: place}).EscapedPath()); err != nil {
 			return err
 		}
-		m.schemas[place] = schema
+		s.compiled[place] = schema
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -107,7 +118,7 @@ func (m *messages) received(t *testing.T, channel string, payload []byte) (name 
 		name = strings.ToUpper(name[:1]) + name[1:]
 	}
 	m.known(t, channel, name)
-	if err := m.validate("components/messages/"+name+"/payload", json.RawMessage(payload)); err != nil {
+	if err := m.validate("/components/messages/"+name+"/payload", json.RawMessage(payload)); err != nil {
 		t.Errorf("%s: %s: %v", channel, payload, err)
 	}
 	return name
@@ -132,10 +143,10 @@ func (m *messages) delivered(t *testing.T, header http.Header, body []byte) {
 			got[name] = values[0]
 		}
 	}
-	if err := m.validate("components/messages/Delivery/headers", got); err != nil {
+	if err := m.validate("/components/messages/Delivery/headers", got); err != nil {
 		t.Errorf("headers %v: %v", header, err)
 	}
-	if err := m.validate("components/messages/Delivery/payload", json.RawMessage(body)); err != nil {
+	if err := m.validate("/components/messages/Delivery/payload", json.RawMessage(body)); err != nil {
 		t.Errorf("delivery %s: %v", body, err)
 	}
 }
@@ -160,13 +171,13 @@ func TestMessageExamples(t *testing.T) {
 			t.Errorf("%s has no example", name)
 		}
 		for _, ex := range message.Examples {
-			if err := m.validate("components/messages/"+name+"/payload", ex.Payload); err != nil {
+			if err := m.validate("/components/messages/"+name+"/payload", ex.Payload); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			if message.Headers == nil {
 				continue
 			}
-			if err := m.validate("components/messages/"+name+"/headers", ex.Headers); err != nil {
+			if err := m.validate("/components/messages/"+name+"/headers", ex.Headers); err != nil {
 				t.Errorf("%s: headers: %v", name, err)
 			}
 		}
