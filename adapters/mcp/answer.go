@@ -55,7 +55,7 @@ func (a *answer) Write(p []byte) (int, error) {
 		web.Problem(a.ResponseWriter, &web.StatusError{Status: a.refused, Detail: strings.TrimSpace(string(p))})
 		return len(p), nil
 	}
-	unbuffered(a.Header()) // no header may have been written yet
+	unbuffered(a.Header())                                    // no header may have been written yet
 	_ = a.control.SetWriteDeadline(time.Now().Add(a.timeout)) // where there is none, as in tests, all is well
 	return a.ResponseWriter.Write(p)
 }
