@@ -15,6 +15,7 @@ import (
 // fault and not one that waits for it:
 //
 //	log      the log answers
+//	streams  the loops that write to clients answer
 //	store    a canary can be committed to the outbox
 //	webhooks what was published is stored for the webhooks that want it
 //	hub      the bridge could publish
@@ -23,6 +24,7 @@ import (
 // A part that hangs is one that fails, whatever it makes of a context. Use NewHealth.
 type Health struct {
 	log      answering
+	streams  alive
 	bridge   *Bridge
 	canaries *Canaries
 	tell     func(part string, err error)
@@ -41,8 +43,14 @@ type answering interface {
 	Stored(ctx context.Context, from, through domain.Seq) error
 }
 
+// alive is what Health asks of the streams.
+type alive interface {
+	// Alive returns nil once every loop has answered, and an error when ctx ends before.
+	Alive(ctx context.Context) error
+}
+
 // HealthParts are the names of the parts, in the order in which they are checked.
-var HealthParts = []string{"log", "store", "webhooks", "hub", "source"}
+var HealthParts = []string{"log", "streams", "store", "webhooks", "hub", "source"}
 
 // How often Run checks, and for how long: a part that hangs is told of within the sum of both.
 const (
@@ -51,8 +59,8 @@ const (
 )
 
 // NewHealth returns the health of what it is given. tell hears of each check of Run; the part is empty when all is well.
-func NewHealth(log answering, bridge *Bridge, canaries *Canaries, tell func(part string, err error)) *Health {
-	return &Health{log: log, bridge: bridge, canaries: canaries, tell: tell, turn: make(chan struct{}, 1), hangs: map[string]time.Time{}}
+func NewHealth(log answering, streams alive, bridge *Bridge, canaries *Canaries, tell func(part string, err error)) *Health {
+	return &Health{log: log, streams: streams, bridge: bridge, canaries: canaries, tell: tell, turn: make(chan struct{}, 1), hangs: map[string]time.Time{}}
 }
 
 // PartError says which part failed. Its text begins with the part's name and a colon.
@@ -115,6 +123,7 @@ func (h *Health) Check(ctx context.Context) error {
 		check func(context.Context) error
 	}{
 		{"log", h.logAnswers},
+		{"streams", h.streams.Alive},
 		{"store", canary.send},
 		{"webhooks", h.webhooksStore},
 		{"hub", h.bridge.Pass},
@@ -131,7 +140,12 @@ func (h *Health) Check(ctx context.Context) error {
 }
 
 // Live returns nil unless the process can only be helped by a new start: while a store is away, say, waiting helps.
-func (h *Health) Live(ctx context.Context) error { return h.bounded(ctx, "log", h.logAnswers) }
+func (h *Health) Live(ctx context.Context) error {
+	if err := h.bounded(ctx, "log", h.logAnswers); err != nil {
+		return err
+	}
+	return h.bounded(ctx, "streams", h.streams.Alive)
+}
 
 func (h *Health) logAnswers(context.Context) error {
 	h.log.Stats()

@@ -17,6 +17,7 @@ import (
 type healthRig struct {
 	log    *wedgeableLog
 	real   *eventlog.Log
+	loops  loops
 	bridge *Bridge
 	outbox *wedgeableOutbox
 	health *Health
@@ -48,6 +49,13 @@ func (l *wedgeableLog) Stats() eventlog.Stats {
 	return l.Log.Stats()
 }
 
+type loops struct{ wedge wedge }
+
+func (l *loops) Alive(context.Context) error {
+	l.wedge.pass()
+	return nil
+}
+
 type wedgeableOutbox struct {
 	*fakeOutbox
 	wedge wedge
@@ -67,7 +75,7 @@ func startHealth(t *testing.T, drained bool) *healthRig {
 	bridge, log, _ := newTestBridge(BridgeOptions{})
 	r := &healthRig{log: &wedgeableLog{Log: log}, real: log, bridge: bridge, outbox: &wedgeableOutbox{fakeOutbox: newOutbox()}, told: make(chan string, 100)}
 	canaries := NewCanaries(r.outbox, testID)
-	r.health = NewHealth(r.log, bridge, canaries, func(part string, err error) {
+	r.health = NewHealth(r.log, &r.loops, bridge, canaries, func(part string, err error) {
 		if (part == "") != (err == nil) {
 			t.Errorf("told of part %q and %v", part, err)
 		}
@@ -102,6 +110,7 @@ func TestWedgedPartIsNamed(t *testing.T) {
 		block     func(r *healthRig) (release func())
 	}{
 		"the log holds its lock":    {part: "log", block: func(r *healthRig) func() { return r.log.wedge.drive() }},
+		"a writer loop is stuck":    {part: "streams", block: func(r *healthRig) func() { return r.loops.wedge.drive() }},
 		"the store does not return": {part: "store", block: func(r *healthRig) func() { return r.outbox.wedge.drive() }},
 		"the store fails": {part: "store", block: func(r *healthRig) func() {
 			r.outbox.fails.Store(true)
@@ -143,7 +152,7 @@ func TestWedgedPartIsNamed(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if live := r.live(t); live == nil == (c.part == "log") {
+				if live := r.live(t); live == nil == (c.part == "log" || c.part == "streams") {
 					t.Errorf("Live = %v", live)
 				}
 				release()

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"slices"
 
 	"github.com/matric/matric-events/domain"
@@ -20,7 +19,6 @@ type PollQuery struct {
 	Filter domain.Filter
 	After  domain.UUID // zero: from now on
 	Limit  int         // at least 1
-	Wait   bool        // for the first event, until the context ends
 }
 
 // PollAnswer is what a feed has for a query.
@@ -31,15 +29,9 @@ type PollAnswer struct {
 	HasMore   bool
 }
 
-// Poll answers with what the feed holds after a cursor. One that waits costs little more than its query: room for the
-// answer is made when there is one.
-func Poll(ctx context.Context, feed PollFeed, q PollQuery) PollAnswer {
+// Poll answers with what the feed holds after a cursor. Lot.Poll waits for it.
+func Poll(feed PollFeed, q PollQuery) PollAnswer {
 	cursor, truncated := q.Start(feed)
-	if q.Wait {
-		var missed bool
-		cursor, missed = await(ctx, feed, &q.Filter, cursor)
-		truncated = truncated || missed
-	}
 	a := PollAt(feed, cursor, q)
 	a.Truncated = a.Truncated || truncated
 	return a
@@ -54,7 +46,7 @@ func (q *PollQuery) Start(feed PollFeed) (cursor domain.Seq, truncated bool) {
 	return place.Seq, place.Standing != domain.StandingKept // of an unknown one zero: before everything that is kept
 }
 
-// PollAt is Poll at a place that Start returned, or a later one. It does not wait.
+// PollAt is Poll at a place that Start returned, or a later one.
 func PollAt(feed PollFeed, cursor domain.Seq, q PollQuery) (a PollAnswer) {
 	entries := make([]domain.Entry, 0, q.Limit+1) // one more than asked for tells whether there are more
 	entries, cursor, missed := feed.Read(cursor, &q.Filter, entries)
@@ -68,22 +60,6 @@ func PollAt(feed PollFeed, cursor domain.Seq, q PollQuery) (a PollAnswer) {
 		a.Cursor = entries[n-1].ID // whether it is still kept or not
 	}
 	return a
-}
-
-// await returns where to read from once there is something to read, the log has overtaken the wait, or ctx has ended.
-func await(ctx context.Context, feed PollFeed, f *domain.Filter, cursor domain.Seq) (_ domain.Seq, truncated bool) {
-	for probe := make([]domain.Entry, 0, 1); ; {
-		found, at, missed := feed.Read(cursor, f, probe)
-		switch {
-		case len(found) > 0:
-			return found[0].Seq - 1, missed > 0
-		case missed > 0: // perhaps just what was waited for
-			return at, true
-		}
-		if cursor = at; feed.Wait(ctx, cursor) != nil {
-			return cursor, false
-		}
-	}
 }
 
 // Recent answers with the newest n entries that a filter selects, as many as are kept. HasMore says that there are older

@@ -1,11 +1,9 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,7 +31,7 @@ func ids(entries []domain.Entry) (list []domain.UUID) {
 
 func TestPoll(t *testing.T) {
 	log := eventlog.New(testID(), eventlog.Options{Capacity: 4})
-	start := Poll(t.Context(), log, PollQuery{Limit: 1}).Cursor
+	start := Poll(log, PollQuery{Limit: 1}).Cursor
 	job := testID()
 	var all []domain.UUID
 	for i := range 4 {
@@ -51,10 +49,9 @@ func TestPoll(t *testing.T) {
 		{"exactly all", PollQuery{After: all[1], Limit: 2}, all[2:], PollAnswer{Cursor: all[3]}},
 		{"nobody's cursor", PollQuery{After: testID(), Limit: 1}, all[:1], PollAnswer{Cursor: all[0], Truncated: true, HasMore: true}},
 		{"others' events", PollQuery{After: start, Limit: 1, Filter: domain.Filter{Jobs: []domain.UUID{testID()}}}, nil, PollAnswer{Cursor: all[3]}},
-		{"a wait that need not wait", PollQuery{After: all[2], Limit: 1, Wait: true}, all[3:], PollAnswer{Cursor: all[3]}},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
-			got := Poll(t.Context(), log, tc.q)
+			got := Poll(log, tc.q)
 			if d := cmp.Diff(tc.want, ids(got.Entries)); d != "" {
 				t.Error(d)
 			}
@@ -65,37 +62,9 @@ func TestPoll(t *testing.T) {
 		})
 	}
 	publishJob(t, log, job, 4)
-	if got := Poll(t.Context(), log, PollQuery{After: start, Limit: 9}); !got.Truncated || len(got.Entries) != 4 {
+	if got := Poll(log, PollQuery{After: start, Limit: 9}); !got.Truncated || len(got.Entries) != 4 {
 		t.Errorf("a cursor that the log has overtaken: %d events, truncated %v", len(got.Entries), got.Truncated)
 	}
-}
-
-// TestPollWaits wants a wait to pass over what it does not want, to answer what it wants, and to end with its context.
-func TestPollWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := eventlog.New(testID(), eventlog.Options{Capacity: 4})
-		mine, ctx := testID(), t.Context()
-		answered := make(chan PollAnswer, 1)
-		go func() {
-			answered <- Poll(ctx, log, PollQuery{Filter: domain.Filter{Jobs: []domain.UUID{mine}}, Limit: 5, Wait: true})
-		}()
-		synctest.Wait()
-		publishJob(t, log, testID(), 1)
-		synctest.Wait()
-		if len(answered) > 0 {
-			t.Fatal("answered with nobody's event")
-		}
-		want := publishJob(t, log, mine, 2)
-		if got := <-answered; len(got.Entries) != 1 || got.Entries[0].ID != want || got.Cursor != want {
-			t.Errorf("got %+v", got)
-		}
-		short, cancel := context.WithTimeout(ctx, time.Minute)
-		defer cancel()
-		got := Poll(short, log, PollQuery{Limit: 5, Wait: true})
-		if short.Err() == nil || got.Entries == nil || len(got.Entries) != 0 || got.Cursor != want || got.Truncated {
-			t.Errorf("after the time: %+v", got)
-		}
-	})
 }
 
 func TestRecent(t *testing.T) {

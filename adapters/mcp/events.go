@@ -129,7 +129,7 @@ func (s *Server) pollExtension(ctx context.Context, _ *sdk.ServerSession, p *Pol
 	if err != nil {
 		return nil, invalidParams(err)
 	}
-	a := app.Poll(ctx, s.Feed, q)
+	a := app.Poll(s.Feed, q)
 	if p.MaxAgeMS != nil {
 		floor := time.Now().Add(-time.Duration(*p.MaxAgeMS) * time.Millisecond)
 		all := len(a.Entries)

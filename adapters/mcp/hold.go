@@ -29,8 +29,8 @@ type hold struct {
 	open     context.Context // ends when the registry closes it
 	leave    func(reason string)
 
-	cursor    domain.Seq // what is before need not be looked at again; guarded by lot.mu while it is in there
-	truncated bool       // likewise
+	cursor    domain.Seq // what is before need not be looked at again
+	truncated bool
 
 	mu       sync.Mutex // guards released, so that a release is not overwritten by a later deadline
 	released bool
@@ -75,9 +75,9 @@ func (s *Server) keep(h *hold, again *http.Request, by *caller, raw *rawAnswer) 
 		h.leave(reason)
 	}()
 	defer context.AfterFunc(h.open, h.release)()
-	s.lot.add(h)
+	waits := s.lot.Enter(h.cursor, &h.query.Filter, h.release)
 	gone := h.sleep(raw)
-	s.lot.remove(h)
+	h.cursor, h.truncated = s.lot.Leave(waits)
 	if gone {
 		reason = "client gone"
 		return

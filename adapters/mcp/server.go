@@ -61,7 +61,7 @@ type Server struct {
 	sessions http.Handler // for revisions with sessions
 	requests http.Handler // for those without
 	watch    *watch
-	lot      *lot
+	lot      *app.Lot
 	crew     sync.WaitGroup // goroutines that have taken connections over
 
 	mu      sync.Mutex // guards streams
@@ -80,7 +80,7 @@ func New(services Services, o Options) *Server {
 		o.MaxSessions = 10_000
 	}
 	s := &Server{Services: services, opts: o, streams: map[string]*claim{}}
-	s.watch, s.lot = newWatch(services.Feed, s.exists), newLot(services.Feed)
+	s.watch, s.lot = newWatch(services.Feed, s.exists), app.NewLot(services.Feed)
 	s.sdk = sdk.NewServer(&sdk.Implementation{Name: "matric-events", Title: "matric-events", Version: o.Version}, &sdk.ServerOptions{
 		Instructions:       instructions,
 		Capabilities:       capabilities(),
@@ -120,7 +120,7 @@ func capabilities() *sdk.ServerCapabilities {
 func (s *Server) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watch.run(ctx) })
-	s.lot.run(ctx)
+	s.lot.Run(ctx)
 	watching.Wait()
 	s.crew.Wait()
 	for session := range s.sdk.Sessions() {

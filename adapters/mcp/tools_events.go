@@ -95,7 +95,7 @@ func (s *Server) pollEvents(ctx context.Context, _ toolCall, in *pollInput) (any
 	if err != nil {
 		return nil, err
 	}
-	return viewEvents(app.Poll(ctx, s.Feed, q)), nil
+	return viewEvents(app.Poll(s.Feed, q)), nil
 }
 
 func (s *Server) listRecentEvents(_ context.Context, _ toolCall, in *eventsInput) (any, error) {
@@ -145,19 +145,24 @@ func (s *Server) await(ctx context.Context, c toolCall, h *hold) app.PollAnswer 
 	defer cancel()
 	defer context.AfterFunc(h.open, cancel)()
 	defer context.AfterFunc(c.by.ctx, cancel)() // a session outlives its requests
-	h.query.After, h.query.Wait = s.Feed.CursorID(h.cursor), true
-	for waited := h.every; ; waited += h.every {
-		spell, end := context.WithTimeout(ctx, h.every)
-		a := app.Poll(spell, s.Feed, h.query)
-		end()
-		if len(a.Entries) > 0 || a.Truncated || ctx.Err() != nil {
-			return a
-		}
-		h.query.After = a.Cursor // what did not match need not be looked at again
-		if h.token != nil {
-			_ = c.Session.NotifyProgress(ctx, h.progress(waited)) // one that has gone misses nothing
+	released := make(chan struct{})
+	waits := s.lot.Enter(h.cursor, &h.query.Filter, func() { close(released) })
+	tick := time.NewTicker(h.every)
+	defer tick.Stop()
+	for waited, over := h.every, false; !over; waited += h.every {
+		select {
+		case <-tick.C:
+			if h.token != nil {
+				_ = c.Session.NotifyProgress(ctx, h.progress(waited)) // one that has gone misses nothing
+			}
+		case <-released:
+			over = true
+		case <-ctx.Done():
+			over = true
 		}
 	}
+	h.cursor, h.truncated = s.lot.Leave(waits)
+	return h.answer(s.Feed)
 }
 
 // queueView is how many jobs there are.

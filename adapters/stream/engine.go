@@ -70,6 +70,7 @@ type Engine struct {
 	opts      Options
 	epoch     time.Time
 	library   library
+	lot       *app.Lot // of polls that wait
 	shards    []*shard
 	edge      edge
 	joined    atomic.Uint64
@@ -83,7 +84,7 @@ type Engine struct {
 func New(feed Log, registry *app.Registry, snapshots Snapshots, o Options) *Engine {
 	e := &Engine{
 		feed: feed, registry: registry, snapshots: snapshots, opts: o.withDefaults(), epoch: time.Now(),
-		library: library{tracks: map[trackKey]*track{}},
+		library: library{tracks: map[trackKey]*track{}}, lot: app.NewLot(feed),
 	}
 	for range e.opts.Loops {
 		e.shards = append(e.shards, newShard(e))
@@ -98,6 +99,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		return err
 	}
 	var loops sync.WaitGroup
+	loops.Go(func() { e.lot.Run(ctx) })
 	for _, s := range e.shards {
 		loops.Go(func() {
 			s.run(ctx)

@@ -103,7 +103,13 @@ func number(q url.Values, name string, otherwise, least, most int) (int, error) 
 
 // poll answers at once, or when there is something to tell or ctx ends.
 func (e *Engine) poll(ctx context.Context, req pollRequest) pollResponse {
-	a := app.Poll(ctx, e.feed, app.PollQuery{Filter: req.filter, After: req.after, Limit: req.limit, Wait: req.wait > 0})
+	q := app.PollQuery{Filter: req.filter, After: req.after, Limit: req.limit}
+	var a app.PollAnswer
+	if req.wait > 0 {
+		a = e.lot.Poll(ctx, q)
+	} else {
+		a = app.Poll(e.feed, q)
+	}
 	res := pollResponse{Events: []json.RawMessage{}, Cursor: a.Cursor, Truncated: a.Truncated, HasMore: a.HasMore}
 	for i := range a.Entries {
 		res.Events = append(res.Events, a.Entries[i].JSON)

@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -32,6 +34,25 @@ func (e *Engine) Stats() app.StreamStats {
 		}
 	}
 	return sum
+}
+
+// Alive returns nil once every loop has answered, which those of an engine that runs do within a sweep; an error when ctx ends
+// before, or when a loop has stopped.
+func (e *Engine) Alive(ctx context.Context) error {
+	answers := make(chan struct{}, len(e.shards))
+	for i, s := range e.shards {
+		if !s.post(func() { answers <- struct{}{} }) {
+			return fmt.Errorf("loop %d has stopped", i)
+		}
+	}
+	for n := range e.shards {
+		select {
+		case <-answers:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d loops answer: %w", n, len(e.shards), ctx.Err())
+		}
+	}
+	return nil
 }
 
 // edge counts what happens outside of the loops.

@@ -1,6 +1,9 @@
 package stream
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,4 +77,28 @@ func TestStatsAfterTheEnd(t *testing.T) {
 	r.join("/ws")
 	r.stop()
 	_ = r.engine.Stats()
+}
+
+// A loop that hangs is noticed, also beside one that does not; and so is one that has stopped.
+func TestAlive(t *testing.T) {
+	r := newRig(t, setup{options: Options{Loops: 2}})
+	if err := r.engine.Alive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	hangs, release := make(chan struct{}), make(chan struct{})
+	r.engine.shards[1].post(func() { close(hangs); <-release })
+	<-hangs
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := r.engine.Alive(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "1 of 2 loops answer") {
+		t.Errorf("Alive = %v beside a loop that hangs", err)
+	}
+	close(release)
+	if err := r.engine.Alive(t.Context()); err != nil {
+		t.Errorf("Alive = %v afterwards", err)
+	}
+	r.stop()
+	if err := r.engine.Alive(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "has stopped") {
+		t.Errorf("Alive = %v after the end", err)
+	}
 }

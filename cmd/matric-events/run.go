@@ -204,7 +204,7 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 func (h *hub) openSources(ctx context.Context, services *httpapi.Services) error {
 	outbox := h.store.Outbox()
 	canaries := app.NewCanaries(outbox, newID)
-	health := app.NewHealth(h.events, h.bridge, canaries, h.observer.Health)
+	health := app.NewHealth(h.events, h.engine, h.bridge, canaries, h.observer.Health)
 	services.Ready, services.Live = health.Check, health.Live
 	h.intake = append(h.intake, health.Run) // ends first: what stops is not ill
 	h.passing = append(h.passing, h.store.Listen, app.NewDrain(h.stores.Outbox(outbox), h.bridge, h.observer, canaries).Run,

@@ -64,23 +64,32 @@ func TestReceivers(t *testing.T) {
 					}
 				}
 				// Sent again by the hub, it is accepted and not handled again. A rotation's overlap needs nothing new.
-				delivery := s.List("/api/v1/webhooks/" + hook + "/deliveries")[0]["id"].(string)
+				delivery := awaitDelivered(t, s, hook, 2)[0]["id"].(string)
 				s.Call(202, "POST", "/api/v1/deliveries/"+delivery+"/redeliver", "")
 				s.Call(200, "POST", "/api/v1/webhooks/"+hook+"/rotate-secret", "")
 				want = publish(s, 2, 1)
 				if got := p.ids(1); !cmp.Equal(got, want) {
 					t.Errorf("handled %v; want %v", got, want)
 				}
-				for over := time.Now().Add(harness.Patience); len(s.List("/api/v1/webhooks/"+hook+"/deliveries?status=delivered")) < 3; time.Sleep(5 * time.Millisecond) {
-					if time.Now().After(over) { // the hub does not announce them
-						t.Fatal("not all are delivered")
-					}
-				}
+				awaitDelivered(t, s, hook, 3)
 				p.kill()
 				if more, ok := <-p.out; ok {
 					t.Errorf("handled again: %s", more)
 				}
 			})
+		}
+	}
+}
+
+// awaitDelivered waits until the hub knows that n deliveries of a webhook have arrived, and returns them.
+func awaitDelivered(t *testing.T, s *harness.Server, hook string, n int) []map[string]any {
+	t.Helper()
+	for over := time.Now().Add(harness.Patience); ; time.Sleep(5 * time.Millisecond) { // the hub does not announce them
+		if got := s.List("/api/v1/webhooks/" + hook + "/deliveries?status=delivered"); len(got) >= n {
+			return got
+		}
+		if time.Now().After(over) {
+			t.Fatalf("no %d deliveries within %v", n, harness.Patience)
 		}
 	}
 }

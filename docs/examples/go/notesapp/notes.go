@@ -144,7 +144,7 @@ func (a *App) sendSome(ctx context.Context) (sent int, err error) {
 // that events are missing there is something to read anew.
 func (a *App) Watch(ctx context.Context) error {
 	ends := ports.Subscription{Filter: domain.Filter{Types: domain.Set(domain.TypeJobCompleted, domain.TypeJobFailed)}}
-	return a.Hub.Subscribe(ctx, ends, func(m ports.Message) error {
+	err := a.Hub.Subscribe(ctx, ends, func(m ports.Message) error {
 		if m.Notice != nil {
 			_, err := a.DB.ExecContext(ctx, `UPDATE note SET state = 'unknown' WHERE state = 'new'`)
 			return err
@@ -159,6 +159,10 @@ func (a *App) Watch(ctx context.Context) error {
 		}
 		return nil
 	})
+	if ctx.Err() != nil { // which may have come in the midst of a statement
+		return nil
+	}
+	return err
 }
 
 func (a *App) setState(ctx context.Context, note domain.UUID, state string) error {
