@@ -132,6 +132,7 @@ func callNotes(c *client) {
 }
 
 func callJobs(c *client) {
+	from := c.call(200, "GET", "/api/v1/events/poll", "").object["cursor"].(string)
 	note := c.call(201, "POST", "/api/v1/notes", `{"title":"Long","content":"`+strings.Repeat("many words in a row ", 45000)+`"}`)
 	for range 20 { // work for a while, behind which the job to be canceled waits
 		c.call(201, "POST", "/api/v1/jobs", `{"job_type":"NoteAnalysis","note_id":"`+note.ID()+`","priority":1}`)
@@ -142,6 +143,14 @@ func callJobs(c *client) {
 	c.call(200, "POST", "/api/v1/jobs/"+job+"/cancel", "")
 	c.call(409, "POST", "/api/v1/jobs/"+job+"/cancel", "")
 	c.call(200, "GET", "/api/v1/jobs/"+job, "")
+	for cursor, ended := from, []any(nil); ; { // what a job has to show for itself, it has at its end
+		got := c.call(200, "GET", "/api/v1/events/poll?types=job.completed&wait=50&limit=1&after="+cursor, "").object
+		if ended = got["events"].([]any); len(ended) > 0 {
+			c.call(200, "GET", "/api/v1/jobs/"+ended[0].(map[string]any)["job_id"].(string), "")
+			break
+		}
+		cursor = got["cursor"].(string)
+	}
 	created := c.call(201, "POST", "/api/v1/jobs", `{"job_type":"tag-suggestion","note_id":"`+note.ID()+`","priority":4,"max_attempts":1}`, traced)
 	c.call(200, "GET", created.header.Get("Location"), "")
 	c.call(200, "GET", "/api/v1/jobs?job_type=tag_suggestion&state=canceled", "")
@@ -164,11 +173,14 @@ func callProducers(c *client) {
 		`{"type":"JobCompleted","job_id":"`+workersJob+`","occurred_at":"2026-11-23T12:41:48+01:00"}`, "Content-Type: application/x-ndjson")
 	c.call(409, "POST", worker, `{"type":"JobStarted","job_id":"`+workersJob+`"}`)
 	c.call(202, "POST", worker, `[{"type":"JobStarted","job_id":"`+workersJob+`"},{"type":"JobProgress","job_id":"`+otherJob+`","percent":0}]`)
+	c.call(202, "POST", worker, `{"type":"JobCompleted","job_id":"`+otherJob+`","duration_ms":1840}`)
 	c.call(202, "POST", worker, `{"type":"worker_stopped"}`)
 	c.call(202, "POST", note, `{"operation":"created","note_id":"`+exampleNote+`","user_id":"ana","title":"t","tags":["x"],"has_ai_content":true}`, traced)
 	c.call(202, "POST", note, `[]`)
 	c.call(202, "POST", note, `{"operation":"deleted","note_id":"`+exampleNote+`"}`, "Content-Type: application/x-ndjson")
 
+	c.call(200, "GET", poll+"?after="+nobody+"&job_id="+workersJob+","+otherJob, "") // all that can be in an event of a job
+	c.call(200, "GET", poll+"?after="+nobody+"&types=note&note_id="+exampleNote, "")
 	names := map[any]bool{}
 	for cursor, types := from, ""; len(names) < 7; {
 		got := c.call(200, "GET", poll+"?limit=2&wait=20&after="+cursor+types, "").object
