@@ -30,15 +30,15 @@ race: prepare ## Run all tests under the race detector
 	$(GO) test -race -count=1 -timeout 20m $(PACKAGES)
 
 # What tests need beside Go. What cannot be had is named here, and its tests are skipped; with CI=true they fail.
-NPM_PACKAGES := tests/clients/node_modules/.package-lock.json
+NPM_PACKAGES := $(foreach folder,clients docs,tests/$(folder)/node_modules/.package-lock.json)
 HAVE_INITDB  := $(shell command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)
 
 .PHONY: prepare postgres nginx promtool chromium
 prepare: postgres nginx promtool chromium $(if $(shell command -v npm),$(NPM_PACKAGES))
-	@command -v npm >/dev/null || echo "npm is not installed: tests with stock npm clients are skipped"
+	@command -v npm >/dev/null || echo "npm is not installed: tests that use npm packages are skipped"
 
-$(NPM_PACKAGES): tests/clients/package-lock.json
-	npm ci --silent --prefix tests/clients
+$(NPM_PACKAGES): %/node_modules/.package-lock.json: %/package-lock.json
+	npm ci --silent --prefix $* || echo "npm packages of $* cannot be installed: the tests that use them are skipped"
 
 # $(call apt,PACKAGE,WHAT) installs a package of Debian's where that is possible, and says what is left out where it is not.
 apt = @if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \

@@ -1,7 +1,18 @@
-// Package httpapi is the hub's HTTP interface: producers, notes, jobs, connections, health and descriptions. The endpoints
-// that stream are handlers given to it.
+// Package httpapi is the hub's HTTP interface: producers, notes, jobs, webhooks and deliveries, connections, health and
+// descriptions. The endpoints that stream, and the one for agents, are handlers given to it.
 //
-// Every answer but a stream is JSON; every error is an RFC 9457 problem that names the field at fault where there is one.
+// # What holds for every request
+//
+//  1. An answer is JSON, but for streams, metrics and descriptions; an error is an RFC 9457 problem that names the field at
+//     fault where there is one, and an item of a batch by its index.
+//  2. Bad input is a 4xx, never a 500: unknown members, wrong types, bodies over 1 MiB, malformed queries and identifiers.
+//     The text of an internal fault goes to Options.Fault and not to the client.
+//  3. HEAD works wherever GET does; other methods are 405 with Allow.
+//  4. A token that is present must be valid; it is taken out of the request before anything behind can log it (RFC 6750).
+//  5. What changes something, a web page of a foreign origin may not ask for (RFC 6454); Options.Origins says whose may.
+//
+// Handlers keep no state but the last result of a health check, and are safe for concurrent use. docs/openapi.yaml has each
+// route; tests/docs fails for one that is missing there.
 package httpapi
 
 import (

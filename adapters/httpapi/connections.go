@@ -52,8 +52,8 @@ func selectConnections(q url.Values, list []domain.Connection) ([]domain.Connect
 		limit = min(limit, n)
 	}
 	transport := q.Get("transport")
-	if transport != "" && !slices.Contains([]string{"websocket", "sse", "poll"}, transport) {
-		return nil, domain.Invalid("transport", "must be websocket, sse or poll")
+	if transport != "" && !slices.Contains([]string{"websocket", "sse", "poll", "mcp"}, transport) {
+		return nil, domain.Invalid("transport", "must be websocket, sse, poll or mcp")
 	}
 	list = slices.DeleteFunc(list, func(c domain.Connection) bool {
 		return transport != "" && c.Transport != transport || q.Has("user") && c.User != q.Get("user")

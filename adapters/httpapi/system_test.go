@@ -171,6 +171,7 @@ func TestConnectionsAreSelectedAndSorted(t *testing.T) {
 		{Transport: "websocket", User: "ada", Lag: 3, Delivered: 7},
 		{Transport: "sse", User: "ada", Lag: 2, Delivered: 8},
 		{Transport: "poll", Lag: 3},
+		{Transport: "mcp", User: "bob"},
 	} {
 		c.ID, c.Since = domain.UUID{6: 0x70, 15: byte(n)}, noon.Add(time.Duration(n)*time.Second)
 		place, err := r.registry.Admit(c.Transport, "127.0.0.1")
@@ -180,8 +181,8 @@ func TestConnectionsAreSelectedAndSorted(t *testing.T) {
 		place.Occupy(&member{Connection: c})
 	}
 	for query, want := range map[string]string{
-		"": "0123", "?sort=since": "0123", "?sort=lag": "1320", "?sort=delivered": "0213", "?sort=lag&limit=2": "13", "?limit=9": "0123",
-		"?transport=sse": "02", "?transport=sse&sort=lag&limit=1": "2", "?user=ada": "12", "?user=": "03", "?user=eve": "",
+		"": "01234", "?sort=since": "01234", "?sort=lag": "13204", "?sort=delivered": "02134", "?sort=lag&limit=2": "13", "?limit=9": "01234",
+		"?transport=sse": "02", "?transport=mcp": "4", "?transport=sse&sort=lag&limit=1": "2", "?user=ada": "12", "?user=": "03", "?user=eve": "",
 	} {
 		var list []struct{ ID string }
 		r.call(t, "GET", "/api/v1/connections"+query, "", http.StatusOK, &list)

@@ -35,7 +35,15 @@ func (a *answer) WriteHeader(status int) {
 		a.refused = status
 		return
 	}
+	unbuffered(a.Header())
 	a.ResponseWriter.WriteHeader(status)
+}
+
+// unbuffered has nginx pass a stream on as it comes, which otherwise keeps it back until it has some kilobytes.
+func unbuffered(h http.Header) {
+	if h.Get("Content-Type") == "text/event-stream" {
+		h.Set("X-Accel-Buffering", "no")
+	}
 }
 
 // Write implements http.ResponseWriter.
@@ -47,6 +55,7 @@ func (a *answer) Write(p []byte) (int, error) {
 		web.Problem(a.ResponseWriter, &web.StatusError{Status: a.refused, Detail: strings.TrimSpace(string(p))})
 		return len(p), nil
 	}
+	unbuffered(a.Header())                                    // no header may have been written yet
 	_ = a.control.SetWriteDeadline(time.Now().Add(a.timeout)) // where there is none, as in tests, all is well
 	return a.ResponseWriter.Write(p)
 }

@@ -52,8 +52,8 @@ func (r *rig) session(headers ...string) string {
 	r.t.Helper()
 	res, body := r.send("POST", initialize, headers...)
 	id := res.Header.Get("Mcp-Session-Id")
-	if res.StatusCode != 200 || id == "" {
-		r.t.Fatalf("%s %s", res.Status, body)
+	if res.StatusCode != 200 || id == "" || res.Header.Get("X-Accel-Buffering") != "no" {
+		r.t.Fatalf("%s %v %s", res.Status, res.Header, body)
 	}
 	return "Mcp-Session-Id: " + id
 }
@@ -198,6 +198,9 @@ func TestStreamIsReplaced(t *testing.T) {
 		res, err := r.transport.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if res.Header.Get("X-Accel-Buffering") != "no" {
+			t.Errorf("a proxy may keep back what comes: %v", res.Header)
 		}
 		var hello [6]byte
 		if _, err := io.ReadFull(res.Body, hello[:]); err != nil || string(hello[:]) != ": ok\n\n" {

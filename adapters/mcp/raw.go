@@ -58,6 +58,7 @@ func (a *rawAnswer) WriteHeader(status int) {
 		return
 	}
 	a.begun = true
+	unbuffered(a.header)
 	a.header.Set("Connection", "close")
 	a.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	var head bytes.Buffer

@@ -38,8 +38,9 @@ func TestResources(t *testing.T) {
 	onBoth(t, func(t *testing.T, version string) {
 		r := newRig(t, setup{})
 		session := r.connect(version, "", nil)
-		note := call[object](t, session, "create_note", object{"title": "Plan", "content": "words of a user"})["id"].(string)
-		call[page](t, session, "wait_for_event", object{"note_id": note, "types": []string{"note"}, "cursor": newID().String()})
+		created := call[object](t, session, "create_note", object{"title": "Plan", "content": "words of a user"})
+		note := created["id"].(string)
+		call[page](t, session, "wait_for_event", object{"note_id": note, "types": []string{"note"}, "cursor": created["cursor"]})
 		job := call[object](t, session, "enqueue_job", object{"job_type": "NoteAnalysis", "note_id": note})["id"].(string)
 		outside := newID()
 		r.progress(outside, 5)

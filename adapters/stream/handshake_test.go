@@ -158,6 +158,9 @@ func TestAtTheLimit(t *testing.T) {
 		if res.Header.Get("Retry-After") != "5" {
 			t.Errorf("%s: Retry-After: %q", name, res.Header.Get("Retry-After"))
 		}
+		if res.Header.Get("X-Accel-Buffering") != "" {
+			t.Errorf("%s: a refusal has the headers of a stream: %v", name, res.Header)
+		}
 		if reason := await(t, "refusal", r.watcher.refused); reason != "connections" {
 			t.Errorf("%s: refused because of %s", name, reason)
 		}

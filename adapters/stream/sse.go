@@ -27,9 +27,8 @@ func (e *Engine) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		web.Problem(w, err)
 		return
 	}
-	h := w.Header()
-	eventsHeader(h)
 	if r.Method == http.MethodHead {
+		eventsHeader(w.Header())
 		w.WriteHeader(http.StatusOK)
 		return
 	}
@@ -39,6 +38,8 @@ func (e *Engine) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.crew.Done()
+	h := w.Header()
+	eventsHeader(h)
 	at := e.feed.Head()
 	if r.ProtoMajor == 1 {
 		if nc, _, err := http.NewResponseController(w).Hijack(); err == nil {
@@ -80,6 +81,7 @@ func turnAway(w http.ResponseWriter, r *http.Request, err error) {
 		web.Problem(w, refused(err))
 		return
 	}
+	eventsHeader(w.Header())
 	_, _ = w.Write(retryField(retryFull + rand.N(retryFull)))
 }
 

@@ -114,7 +114,7 @@ func TestMetricsReadTheirSources(t *testing.T) {
 		"matric_log_events 2", "matric_log_oldest_age_seconds ", `matric_reader_lag_events{reader="webhooks"} 0`,
 		`matric_reader_lag_events{reader="connections"} 4`, `matric_reader_lag_events{reader="mirror"} 2`,
 		`matric_reader_missed_events_total{reader="mirror"} 0`, `matric_reader_missed_events_total{reader="websocket"} 7`,
-		`matric_connections{transport="websocket"} 1`, `matric_connections{transport="poll"} 0`,
+		`matric_connections{transport="websocket"} 1`, `matric_connections{transport="poll"} 0`, `matric_connections{transport="mcp"} 0`,
 		`matric_queue_jobs{state="running"} 2`, `matric_queue_jobs{state="pending"} 3`,
 		`matric_webhook_deliveries_in_flight{stage="place"} 6`, `matric_webhook_deliveries_in_flight{stage="answer"} 5`,
 		`matric_webhook_deliveries_in_flight{stage="store"} 7`, `matric_webhook_endpoints{state="pending"} 8`,

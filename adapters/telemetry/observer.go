@@ -72,7 +72,8 @@ func NewObserver(log zerolog.Logger, reg *prometheus.Registry) *Observer {
 // TraceTo has spans of what is observed go to the sink. It must come before Sender and Publisher.
 func (o *Observer) TraceTo(sink ports.SpanSink) { o.spans = sink }
 
-var transports = []string{"websocket", "sse", "poll"}
+// transports are the ways to be connected; app.StreamStats has the first three.
+var transports = []string{"websocket", "sse", "poll", "mcp"}
 
 func counters(reg prometheus.Registerer, name, help string, labels ...string) *prometheus.CounterVec {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)

@@ -1,4 +1,9 @@
-// Package tokens authenticates by static bearer tokens from a file.
+// Package tokens authenticates by static bearer tokens (RFC 6750) from a file that is read once, at the start: a change of it
+// needs a restart.
+//
+// Only hashes are kept in memory, and a comparison takes as long for a wrong token as for a right one. No error and no log
+// line has a token in it. A Set does not change, and so is safe for concurrent use. Who may see what is not decided here:
+// a token says who somebody is.
 package tokens
 
 import (

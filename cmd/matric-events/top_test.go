@@ -53,6 +53,7 @@ matric_stream_latency_seconds_bucket{transport="sse",le="0.01"} 199
 matric_stream_latency_seconds_bucket{transport="sse",le="+Inf"} 200
 # TYPE matric_connections gauge
 matric_connections{transport="sse"} 3
+matric_connections{transport="mcp"} 2
 matric_connections{transport="websocket"} 1200
 # TYPE matric_healthy gauge
 matric_healthy{part="store"} 0
@@ -67,7 +68,7 @@ matric_webhook_backlog_deliveries{state="dead"} 4
 func TestTopLine(t *testing.T) {
 	before, now := looked(t, 0, earlierMetrics), looked(t, 10*time.Second, laterMetrics)
 	want := "time=2026-11-23T12:00:10Z healthy=no events_per_s=5.0 JobQueued=5.0 JobStarted=0.0 JobProgress=0.0 JobCompleted=0.0 " +
-		"JobFailed=0.0 NoteUpdated=0.0 QueueStatus=0.0 connections=1203 lag=0 sent_per_s=12345.6 latency_p99=10ms " +
+		"JobFailed=0.0 NoteUpdated=0.0 QueueStatus=0.0 connections=1205 lag=0 sent_per_s=12345.6 latency_p99=10ms " +
 		"jobs_running=0 jobs_pending=0 attempts_per_s=0.0 failed_per_s=0.0 backlog=12 dead=4"
 	if d := cmp.Diff(want, topLine(before, now)); d != "" {
 		t.Errorf("-want +got:\n%s", d)
@@ -90,7 +91,7 @@ func TestTopScreen(t *testing.T) {
 		"",
 		"events/s  5.0   JobQueued 5.0",
 		"log       0 events, 3.0 MiB, the oldest 0s   behind: connections 0, webhooks 0, mirror 0",
-		"clients   websocket 1200, sse 3, poll 0   12.3k events/s, 0 B/s   50 % in 1ms, 99 % in 10ms",
+		"clients   websocket 1200, sse 3, poll 0, mcp 2   12.3k events/s, 0 B/s   50 % in 1ms, 99 % in 10ms",
 		"jobs      running 0, pending 0",
 		"webhooks  0 attempts/s, 0 fail   in flight 0   backlog 12, the oldest 0s   dead 4   99 % in -",
 		"",

@@ -1,4 +1,6 @@
-// Package clients_test runs stock client libraries, as other people ship them, against the real program.
+// Package clients_test runs stock client libraries, as other people ship them and without a change, against the real program:
+// verifiers of both families of signatures, readers of event streams, WebSockets and agents, in Go and from npm. What works
+// with them here works for users who never heard of this project.
 package clients_test
 
 import (

@@ -20,13 +20,17 @@ func (c *client) agent(want int, method, body string, headers ...string) answer 
 
 func callAgents(c *client) {
 	opened := c.agent(200, "POST", initialize)
+	const revision = "MCP-Protocol-Version: 2026-07-28" // which has no sessions
+	c.agent(200, "POST", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_queue_status","arguments":{},"_meta":{`+
+		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`,
+		revision, "Mcp-Method: tools/call", "Mcp-Name: get_queue_status")
 	session := "Mcp-Session-Id: " + opened.header.Get("Mcp-Session-Id")
 	if !strings.Contains(string(opened.body), `"protocolVersion":"2025-11-25"`) {
 		c.t.Errorf("initialize: %s", opened.body)
 	}
 	c.agent(202, "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, session)
 	c.agent(200, "POST", `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`, session)
-	c.agent(200, "GET", "", session)
+	c.agent(200, "GET", "", session, "MCP-Protocol-Version: 2025-11-25")
 	c.listed(session)
 	for _, method := range []string{"POST", "GET", "DELETE"} {
 		body := ""
@@ -38,7 +42,7 @@ func callAgents(c *client) {
 	}
 	c.agent(400, "GET", "")
 	c.agent(400, "DELETE", "")
-	c.agent(204, "DELETE", "", session)
+	c.agent(204, "DELETE", "", session, "MCP-Protocol-Version: 2025-11-25")
 }
 
 // listed wants an open stream among the connections.
@@ -49,7 +53,7 @@ func (c *client) listed(session string) {
 		c.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if got := c.call(200, "GET", "/api/v1/connections", ""); !strings.Contains(string(got.body), `"transport":"mcp"`) {
+	if got := c.call(200, "GET", "/api/v1/connections?transport=mcp", ""); !strings.Contains(string(got.body), `"transport":"mcp"`) {
 		c.t.Errorf("connections: %s", got.body)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -18,10 +19,9 @@ import (
 
 // messages compares what comes over the wire with asyncapi.yaml, and remembers which of a channel's messages have come.
 type messages struct {
-	doc      document
-	compiler *jsonschema.Compiler
-	schemas  map[string]*jsonschema.Schema // by location
-	seen     map[string]bool               // channel/message
+	*schemas
+	doc  document
+	seen map[string]map[string]bool // members by channel/message
 }
 
 // document is the part of an AsyncAPI document that the tests look at, and of an OpenAPI document what is like it.
@@ -29,7 +29,7 @@ type document struct {
 	Channels   map[string]struct{ Messages map[string]any }
 	Components struct {
 		Messages map[string]struct {
-			Headers  map[string]any
+			Headers  any
 			Payload  any
 			Examples []struct {
 				Headers map[string]any
@@ -43,15 +43,26 @@ type document struct {
 func newMessages(t *testing.T) *messages {
 	t.Helper()
 	doc, resource := parse(t, docs.AsyncAPI)
-	m := &messages{doc: doc, compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}, seen: map[string]bool{}}
-	m.compiler.AssertFormat()
-	if err := m.compiler.AddResource(resourceURL, resource); err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return &messages{schemas: newSchemas(t, resource), doc: doc, seen: map[string]map[string]bool{}}
 }
 
-const resourceURL = "https://hub.example/asyncapi.yaml"
+// schemas are those of a description (JSON Schema 2020-12).
+type schemas struct {
+	compiler *jsonschema.Compiler
+	compiled map[string]*jsonschema.Schema // by place
+}
+
+const resourceURL = "https://hub.example/description.yaml"
+
+func newSchemas(t *testing.T, resource any) *schemas {
+	t.Helper()
+	s := &schemas{jsonschema.NewCompiler(), map[string]*jsonschema.Schema{}}
+	s.compiler.AssertFormat()
+	if err := s.compiler.AddResource(resourceURL, resource); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 // parse reads a description, also as the JSON that it stands for.
 func parse(t *testing.T, source []byte) (doc document, resource any) {
@@ -73,15 +84,15 @@ func parse(t *testing.T, source []byte) (doc document, resource any) {
 	return doc, resource
 }
 
-// validate compares a value with the schema at a place of the document.
-func (m *messages) validate(place string, value any) error {
-	schema := m.schemas[place]
+// validate compares a value with the schema at a place of the document, a JSON pointer.
+func (s *schemas) validate(place string, value any) error {
+	schema := s.compiled[place]
 	if schema == nil {
 		var err error
-		if schema, err = m.compiler.Compile(resourceURL + "#/" + place); err != nil {
+		if schema, err = s.compiler.Compile(resourceURL + "#" + (&url.URL{Path: place}).EscapedPath()); err != nil {
 			return err
 		}
-		m.schemas[place] = schema
+		s.compiled[place] = schema
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -106,49 +117,88 @@ func (m *messages) received(t *testing.T, channel string, payload []byte) (name 
 	if name != "" {
 		name = strings.ToUpper(name[:1]) + name[1:]
 	}
-	m.known(t, channel, name)
-	if err := m.validate("components/messages/"+name+"/payload", json.RawMessage(payload)); err != nil {
-		t.Errorf("%s: %s: %v", channel, payload, err)
-	}
+	m.match(t, channel, name, json.RawMessage(payload))
 	return name
 }
 
-// known fails for a message that the channel does not have.
-func (m *messages) known(t *testing.T, channel, name string) {
+// match holds a message to the document, which must have it on the channel.
+func (m *messages) match(t *testing.T, channel, name string, payload any) {
 	t.Helper()
 	if _, ok := m.doc.Channels[channel].Messages[name]; !ok {
 		t.Fatalf("%s: the document has no message %q", channel, name)
 	}
-	m.seen[channel+"/"+name] = true
+	if err := m.validate("/components/messages/"+name+"/payload", payload); err != nil {
+		t.Errorf("%s: %s: %v", channel, payload, err)
+	}
+	m.remember(channel+"/"+name, payload)
+}
+
+// remember notes which members an object had.
+func (m *messages) remember(message string, object any) {
+	if m.seen[message] == nil {
+		m.seen[message] = map[string]bool{}
+	}
+	var members map[string]any
+	text, _ := json.Marshal(object)    // has been valid JSON before
+	_ = json.Unmarshal(text, &members) // else it is no object, and has none
+	for name := range members {
+		m.seen[message][name] = true
+	}
+}
+
+// members returns the names of what a schema says that an object can have.
+func (m *messages) members(schema any) []string {
+	object, _ := schema.(map[string]any)
+	if ref, ok := object["$ref"].(string); ok {
+		return m.members(m.doc.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")])
+	}
+	properties, _ := object["properties"].(map[string]any)
+	return slices.Sorted(maps.Keys(properties))
 }
 
 // delivered checks what a webhook's receiver got.
 func (m *messages) delivered(t *testing.T, header http.Header, body []byte) {
 	t.Helper()
-	m.known(t, "deliveries", "Delivery")
-	got := map[string]any{}
-	for name := range m.doc.Components.Schemas["DeliveryHeaders"].(map[string]any)["properties"].(map[string]any) {
+	m.match(t, "deliveries", "Delivery", json.RawMessage(body))
+	got, known := map[string]any{}, []string{"Content-Length"}
+	for _, name := range m.members(m.doc.Components.Messages["Delivery"].Headers) {
+		known = append(known, http.CanonicalHeaderKey(name))
 		if values := header.Values(name); len(values) == 1 {
 			got[name] = values[0]
 		}
 	}
-	if err := m.validate("components/messages/Delivery/headers", got); err != nil {
+	for name := range header {
+		if !slices.Contains(known, name) {
+			t.Errorf("the document has no header %s", name)
+		}
+	}
+	if err := m.validate("/components/messages/Delivery/headers", got); err != nil {
 		t.Errorf("headers %v: %v", header, err)
 	}
-	if err := m.validate("components/messages/Delivery/payload", json.RawMessage(body)); err != nil {
-		t.Errorf("delivery %s: %v", body, err)
-	}
+	m.remember("headers", got)
 }
 
-// complete fails for messages of a channel that have not come.
+// complete fails for messages of a channel that have not come, and for what they can have and never had.
 func (m *messages) complete(t *testing.T, channel string) {
 	t.Helper()
 	if t.Failed() {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.doc.Channels[channel].Messages)) {
-		if !m.seen[channel+"/"+name] {
+		seen := m.seen[channel+"/"+name]
+		if seen == nil {
 			t.Errorf("%s: %s was never seen", channel, name)
+		}
+		message := m.doc.Components.Messages[name]
+		for _, member := range m.members(message.Payload) {
+			if !seen[member] {
+				t.Errorf("%s: no %s had %s", channel, name, member)
+			}
+		}
+		for _, header := range m.members(message.Headers) {
+			if !m.seen["headers"][header] {
+				t.Errorf("%s: no %s had the header %s", channel, name, header)
+			}
 		}
 	}
 }
@@ -160,13 +210,13 @@ func TestMessageExamples(t *testing.T) {
 			t.Errorf("%s has no example", name)
 		}
 		for _, ex := range message.Examples {
-			if err := m.validate("components/messages/"+name+"/payload", ex.Payload); err != nil {
+			if err := m.validate("/components/messages/"+name+"/payload", ex.Payload); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			if message.Headers == nil {
 				continue
 			}
-			if err := m.validate("components/messages/"+name+"/headers", ex.Headers); err != nil {
+			if err := m.validate("/components/messages/"+name+"/headers", ex.Headers); err != nil {
 				t.Errorf("%s: headers: %v", name, err)
 			}
 		}

@@ -1,9 +1,6 @@
 package docs_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -15,13 +12,20 @@ import (
 func callAmiss(c *client) {
 	for o := range c.operations() {
 		sample := ""
-		for media, example := range o.bodies() {
-			if media == "application/json" {
-				sample = text(c.t, example)
+		for b := range o.bodies() {
+			if b.media == "application/json" {
+				sample = text(c.t, b.value)
 			}
 		}
+		c.send(431, c.request(o.method, o.at(nobody), sample, "X-Filler: "+strings.Repeat("x", 16<<10)), sample, readAll)
 		if !o.isOpen() {
 			c.call(401, o.method, o.at(nobody), sample, "Authorization: Bearer wrong")
+			if o.OperationID != "openWebSocket" { // looks at the handshake first
+				c.call(400, o.method, o.at(nobody)+"?a=%zz", sample)
+			}
+		}
+		if o.method != "GET" {
+			c.call(403, o.method, o.at(nobody), sample, "Origin: https://elsewhere.example")
 		}
 		if o.hasID() {
 			c.refused("id", o.method, o.at("no-uuid"), sample)
@@ -118,53 +122,4 @@ func callInvalid(c *client) {
 	}
 	c.call(400, "POST", hooks, `{"url":"https://169.254.169.254/"}`)
 	c.call(400, "GET", "/api/v1/events?types=nothing,known", "")
-}
-
-// TestExamples sends the document's examples of bodies, which must work as they stand but for what they refer to.
-func TestExamples(t *testing.T) {
-	c := newChecker(t).client(t, harness.Serve(t))
-	note := c.call(201, "POST", "/api/v1/notes", `{"title":"t"}`).ID()
-	hook := c.call(201, "POST", "/api/v1/webhooks", `{"url":"https://hooks.example.com","is_active":false}`).ID()
-	ids := map[string]string{"notes": note, "webhooks": hook}
-	count := 0
-	for o := range c.operations() {
-		for media, example := range o.bodies() {
-			body := strings.ReplaceAll(text(t, example), exampleNote, note)
-			a, allowed := c.exchange(success(o), c.request(o.method, o.at(ids[o.Tags[0]]), body, "Content-Type: "+media), body, readAll)
-			if allowed != nil {
-				t.Errorf("%s %s %s is not what the document allows: %v", o.method, o.path, body, allowed)
-			}
-			if o.OperationID == "createWebhook" { // nothing shall be sent to it
-				c.call(204, "DELETE", a.header.Get("Location"), "")
-			}
-			count++
-		}
-		if o.RequestBody != nil && count == 0 {
-			t.Errorf("%s %s has no example of its body", o.method, o.path)
-		}
-		count = 0
-	}
-}
-
-// success returns the status of the operation's good answer.
-func success(o operation) int {
-	for _, status := range []int{http.StatusOK, http.StatusCreated, http.StatusAccepted} {
-		if o.Responses.Status(status) != nil {
-			return status
-		}
-	}
-	return 0
-}
-
-// text returns an example as it is sent: a string as it stands, anything else as JSON.
-func text(t *testing.T, example any) string {
-	t.Helper()
-	if s, ok := example.(string); ok {
-		return s
-	}
-	b, err := json.Marshal(example)
-	if err != nil {
-		t.Fatal(fmt.Errorf("example %v: %w", example, err))
-	}
-	return string(b)
 }

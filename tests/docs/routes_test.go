@@ -31,23 +31,8 @@ func TestRoutesAreDescribed(t *testing.T) {
 // read, or that goes past these, fails the test.
 func routes(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("../../adapters/httpapi/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := map[string]bool{}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, parsed := range sources(t, "../../adapters/httpapi/*.go") {
 		paths := constants(parsed)
 		for _, decl := range parsed.Decls {
 			f, ok := decl.(*ast.FuncDecl)
@@ -68,6 +53,93 @@ func routes(t *testing.T) []string {
 		t.Fatal("no registration found")
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// TestQueryIsDescribed compares the names that the source looks up in queries with the document's query parameters.
+func TestQueryIsDescribed(t *testing.T) {
+	described := map[string]bool{"token": true} // of a security scheme
+	c := newChecker(t)
+	for o := range c.operations() {
+		for _, p := range parameters(c.doc.Paths.Value(o.path), o.Operation) {
+			if p.In == "query" {
+				described[p.Name] = true
+			}
+		}
+	}
+	read := map[string]bool{}
+	for _, pattern := range []string{"../../adapters/httpapi/*.go", "../../adapters/stream/*.go"} {
+		for _, file := range sources(t, pattern) {
+			ast.Inspect(file, func(n ast.Node) bool {
+				if name := lookUp(n); name != "" {
+					read[name] = true
+				}
+				return true
+			})
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(read)), slices.Sorted(maps.Keys(described))); diff != "" {
+		t.Errorf("-source +document:\n%s", diff)
+	}
+}
+
+// lookUp returns the name that an expression looks up in a query: q.Get("name"), q.Has, q["name"], where q may be
+// r.URL.Query(), and the functions that take a request or a query and a name.
+func lookUp(n ast.Node) string {
+	isQuery := func(e ast.Expr) bool {
+		if call, ok := e.(*ast.CallExpr); ok {
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			return ok && sel.Sel.Name == "Query"
+		}
+		name, ok := e.(*ast.Ident)
+		return ok && name.Name == "q"
+	}
+	var arg ast.Expr
+	switch n := n.(type) {
+	case *ast.IndexExpr:
+		if isQuery(n.X) {
+			arg = n.Index
+		}
+	case *ast.CallExpr:
+		switch f := n.Fun.(type) {
+		case *ast.SelectorExpr:
+			if isQuery(f.X) && (f.Sel.Name == "Get" || f.Sel.Name == "Has") {
+				arg = n.Args[0]
+			}
+		case *ast.Ident:
+			if slices.Contains([]string{"queryID", "queryText", "number"}, f.Name) {
+				arg = n.Args[1]
+			}
+		}
+	}
+	if lit, ok := arg.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+		name, _ := strconv.Unquote(lit.Value)
+		return name
+	}
+	return ""
+}
+
+// sources parses files, but for tests.
+func sources(t *testing.T, pattern string) (parsed []*ast.File) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file) // which the test cache takes note of
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, source, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, f)
+	}
+	return parsed
 }
 
 // constants returns the literals that a file's constants of one name stand for.

@@ -55,7 +55,7 @@ func callWebhooks(c *client) {
 	hook := hooks + "/" + made.ID()
 	c.call(200, "GET", hook, "")
 	c.call(200, "GET", hooks, "")
-	c.call(200, "POST", hook+"/test", "")
+	c.call(200, "POST", hook+"/test", "", traced)
 	c.call(200, "GET", hook, "") // has been triggered now
 	c.call(200, "PATCH", hook, `{"events":[],"headers":{},"max_retries":20,"is_active":true}`)
 	c.call(200, "POST", hook+"/rotate-secret", "")

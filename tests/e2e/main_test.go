@@ -1,5 +1,6 @@
 // Package e2e_test drives the real program: scripts in testdata/script for what a user types and reads, and Go tests for
-// crashes and for whole flows.
+// crashes, takeovers, limits and whole flows, on SQLite and, where it is installed, on PostgreSQL. One of them looks for
+// secrets in all that the program prints and stores.
 package e2e_test
 
 import (

@@ -1,4 +1,5 @@
-// Package examples_test runs the programs of docs/examples against the real program, so that they cannot rot.
+// Package examples_test runs the programs of docs/examples, and the commands of the README and of docs/guide, against the
+// real program, and compares what they print with what is printed there, so that none of them can rot.
 package examples_test
 
 import (

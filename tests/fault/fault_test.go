@@ -1,4 +1,6 @@
-// Package fault_test breaks things around the real program and keeps a ledger of what it had promised.
+// Package fault_test breaks things around the real program, and keeps a ledger of what it had promised: kill -9 under load,
+// an outage of the database, a full disk, receivers that hang, drip, reset or lie. What was acknowledged must have come out
+// in the end, under its one ID; nothing may come out that was rolled back.
 package fault_test
 
 import (

@@ -1,4 +1,5 @@
-// Package operations_test runs the examples for operators, in docs/examples/operations, with the programs that they are for.
+// Package operations_test runs the examples for operators, in docs/examples/operations, with the programs that they are
+// written for: nginx serves the site in front of a real hub, and systemd's own checker reads the unit.
 package operations_test
 
 import (

@@ -1,4 +1,9 @@
-// Package web is what the HTTP adapters share: problem details, JSON answers, who is calling, and from where.
+// Package web is what the HTTP adapters share, so that all of them answer alike: problem details (RFC 9457), JSON answers,
+// times of the wire, who is calling and from where, and which web pages may (RFC 6454).
+//
+// Problem alone decides which status an error of the domain gets. The text of an error that is not the domain's, or of this
+// package, never reaches a client; Problem reports it as internal instead, for the caller to log. Everything here is safe for
+// concurrent use and keeps no state.
 package web
 
 import (

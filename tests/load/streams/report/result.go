@@ -1,4 +1,5 @@
-// Package report holds what a run has found, merges several runs into one, and renders results for people.
+// Package report holds what a run has found, merges several runs into one (medians; faults are added up), and renders results
+// for people as a table and for programs as JSON. It measures nothing and keeps no state.
 package report
 
 // Result is what one run of a scenario has found about a server, or the merged findings of several. Numbers of type float64
