@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,6 +57,17 @@ func Serve(t testing.TB, flags ...string) *Server {
 	s := start(t, flags)
 	s.AwaitReady()
 	return s
+}
+
+// FreePort returns an address of loopback whose port was free a moment ago, for a server that is to be found there again.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // Standby starts a server that waits for another one's end, and returns once it waits.

@@ -13,9 +13,9 @@ type Proxy struct {
 
 	t       testing.TB
 	network string
-	target  string
 
 	mu       sync.Mutex // guards all below
+	target   string
 	listener net.Listener
 	open     map[net.Conn]bool
 }
@@ -37,6 +37,26 @@ func (p *Proxy) Cut() {
 		_ = c.Close()
 	}
 	clear(p.open)
+}
+
+// Reset ends all connections with a RST on both sides, as a router that has lost its memory does. New ones are passed on.
+func (p *Proxy) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+	clear(p.open)
+}
+
+// Retarget has connections passed on to another address from now on, those that are open excepted.
+func (p *Proxy) Retarget(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
 }
 
 // Restore listens again, on the same port.
@@ -61,7 +81,10 @@ func (p *Proxy) Restore() {
 }
 
 func (p *Proxy) pass(client net.Conn) {
-	server, err := net.Dial(p.network, p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := net.Dial(p.network, target)
 	if err != nil {
 		_ = client.Close()
 		return
@@ -72,6 +95,10 @@ func (p *Proxy) pass(client net.Conn) {
 	end := func() {
 		_ = client.Close()
 		_ = server.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.open, client)
+		delete(p.open, server)
 	}
 	go func() {
 		defer end()

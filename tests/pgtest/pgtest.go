@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,30 @@ func Database(tb testing.TB) string {
 	return create(tb, server)
 }
 
+// Address returns where the server of a database listens, as net.Dial takes it.
+func Address(tb testing.TB, dsn string) (network, address string) {
+	u := parse(tb, dsn)
+	if dir := u.Query().Get("host"); dir != "" {
+		return "unix", filepath.Join(dir, ".s.PGSQL.5432")
+	}
+	return "tcp", u.Host
+}
+
+// Through returns the URL of a database by way of a proxy in front of its server's Address.
+func Through(tb testing.TB, dsn, proxy string) string {
+	u := parse(tb, dsn)
+	return (&url.URL{Scheme: "postgres", User: u.User, Host: proxy, Path: u.Path, RawQuery: "sslmode=disable"}).String()
+}
+
+func parse(tb testing.TB, dsn string) *url.URL {
+	tb.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		tb.Fatal("pgtest: PGTEST_DSN is not a URL") // the error would repeat it, and its password
+	}
+	return u
+}
+
 // required skips the test, or fails it, when there is no server.
 func required(tb testing.TB, err error) {
 	tb.Helper()
@@ -62,10 +87,7 @@ func required(tb testing.TB, err error) {
 
 func create(tb testing.TB, server string) (dsn string) {
 	tb.Helper()
-	u, err := url.Parse(server)
-	if err != nil {
-		tb.Fatal("pgtest: PGTEST_DSN is not a URL") // the error would repeat it, and its password
-	}
+	u := parse(tb, server)
 	name := fmt.Sprintf("pgtest_%d_%d", os.Getpid(), databases.Add(1))
 	run(tb, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
 	tb.Cleanup(func() { run(tb, server, "DROP DATABASE "+name+" WITH (FORCE)") })

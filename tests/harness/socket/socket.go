@@ -45,6 +45,8 @@ type Options struct {
 	Header http.Header
 	// Deaf clients do not answer pings.
 	Deaf bool
+	// ReadBuffer is how many bytes the kernel takes in for a client that does not read. Zero means the system's default.
+	ReadBuffer int
 }
 
 // CloseError says how the server closed a connection.
@@ -77,6 +79,9 @@ func Dial(ctx context.Context, url string, o *Options) (*Conn, error) {
 	nc, early, hs, err := d.Dial(ctx, url)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok && o.ReadBuffer > 0 {
+		_ = tcp.SetReadBuffer(o.ReadBuffer)
 	}
 	if early == nil {
 		early = bufio.NewReader(nc)
