@@ -3,6 +3,7 @@ package soak_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/matric/matric-events/domain"
 )
@@ -10,8 +11,10 @@ import (
 // record is the log of one process, as a reader of everything had it from the first event on.
 type record struct {
 	life   int64
-	events []seen
 	lapped bool // it was too slow itself, and knows less than it should
+
+	mu     sync.Mutex // guards events
+	events []seen
 }
 
 // verdict is what can be said of the readers of one process.

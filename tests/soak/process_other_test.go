@@ -1,0 +1,9 @@
+//go:build !linux
+
+package soak_test
+
+import "context"
+
+func measure(int) (rss, files int, err error) { return 0, 0, errUnsupported }
+
+func (s *soak) outOfDescriptors(context.Context) {}
