@@ -13,12 +13,10 @@ import (
 // TestDatabaseOutage cuts the database off for seconds in mid-load, twice. Producers may have to wait or repeat; what was
 // acknowledged must arrive.
 func TestDatabaseOutage(t *testing.T) {
-	dsn := pgtest.Database(t)
-	network, target := pgtest.Address(t, dsn)
-	proxy := harness.NewProxy(t, network, target)
+	through, proxy := pgtest.Proxied(t, pgtest.Database(t))
 	rc := harness.NewReceiver(t, nil)
 	s := harness.Serve(t, append([]string{
-		"--database-url", pgtest.Through(t, dsn, proxy.Addr), "--no-host", "--secret-key-file", filepath.Join(t.TempDir(), "key"),
+		"--database-url", through, "--no-host", "--secret-key-file", filepath.Join(t.TempDir(), "key"),
 	}, loopbackWebhooks...)...)
 	subscribe(s, rc, "")
 	var book ledger

@@ -188,6 +188,16 @@ func (s *Server) Stderr() string {
 // PID returns the process ID.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
+// Ended reports whether the process has ended.
+func (s *Server) Ended() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // Kill ends the process as kill -9 does, and returns when it is gone.
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill() // it may be gone already

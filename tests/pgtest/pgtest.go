@@ -25,6 +25,8 @@ import (
 	"time"
 
 	_ "github.com/lib/pq" // the driver postgres
+
+	"github.com/matric/matric-events/tests/harness"
 )
 
 // startTimeout bounds how long a server may take to accept connections, also on a machine that is busy.
@@ -50,19 +52,16 @@ func Database(tb testing.TB) string {
 	return create(tb, server)
 }
 
-// Address returns where the server of a database listens, as net.Dial takes it.
-func Address(tb testing.TB, dsn string) (network, address string) {
+// Proxied puts a proxy in front of a database's server, and returns the database's URL by way of it.
+func Proxied(tb testing.TB, dsn string) (through string, proxy *harness.Proxy) {
+	tb.Helper()
 	u := parse(tb, dsn)
+	network, address := "tcp", u.Host
 	if dir := u.Query().Get("host"); dir != "" {
-		return "unix", filepath.Join(dir, ".s.PGSQL.5432")
+		network, address = "unix", filepath.Join(dir, ".s.PGSQL.5432")
 	}
-	return "tcp", u.Host
-}
-
-// Through returns the URL of a database by way of a proxy in front of its server's Address.
-func Through(tb testing.TB, dsn, proxy string) string {
-	u := parse(tb, dsn)
-	return (&url.URL{Scheme: "postgres", User: u.User, Host: proxy, Path: u.Path, RawQuery: "sslmode=disable"}).String()
+	proxy = harness.NewProxy(tb, network, address)
+	return (&url.URL{Scheme: "postgres", User: u.User, Host: proxy.Addr, Path: u.Path, RawQuery: "sslmode=disable"}).String(), proxy
 }
 
 func parse(tb testing.TB, dsn string) *url.URL {

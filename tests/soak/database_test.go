@@ -9,7 +9,6 @@ import (
 	_ "github.com/lib/pq"  // to end connections from outside
 	_ "modernc.org/sqlite" // to lock the database from outside
 
-	"github.com/matric/matric-events/tests/harness"
 	"github.com/matric/matric-events/tests/pgtest"
 )
 
@@ -53,15 +52,14 @@ func newSQLite(t *testing.T) *database {
 func newPostgres(t *testing.T) *database {
 	server := pgtest.Start(t)
 	dsn := server.Database()
-	network, target := pgtest.Address(t, dsn)
-	proxy := harness.NewProxy(t, network, target)
+	through, proxy := pgtest.Proxied(t, dsn)
 	direct, err := sql.Open("postgres", dsn+"&application_name=soak")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = direct.Close() })
 	return &database{
-		flags: []string{"--database-url", pgtest.Through(t, dsn, proxy.Addr), "--secret-key-file", filepath.Join(t.TempDir(), "key")},
+		flags: []string{"--database-url", through, "--secret-key-file", filepath.Join(t.TempDir(), "key")},
 		away: func() func() {
 			proxy.Cut()
 			return proxy.Restore

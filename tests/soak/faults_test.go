@@ -117,14 +117,14 @@ func (s *soak) readyz() int {
 // databaseAway takes the database away until readyz says so, and gives it back until readyz says that.
 func (s *soak) databaseAway(context.Context) {
 	back := s.db.away()
-	if !until(func() bool { return s.readyz() == http.StatusServiceUnavailable }) {
+	if !until(func() bool { return s.readyz() == http.StatusServiceUnavailable || s.hub.current().Ended() }) {
 		s.ledger.breach(pReady, "the database was away, and readyz did not say so")
 	}
 	if status, _ := s.hub.call(&http.Client{Transport: passing}, http.MethodGet, "/livez", "", ""); status != http.StatusOK {
 		s.ledger.breach(pReady, "livez is %d while the database is away", status)
 	}
 	back()
-	if !until(func() bool { return s.readyz() == http.StatusOK }) {
+	if !until(func() bool { return s.readyz() == http.StatusOK || s.hub.current().Ended() }) {
 		s.ledger.breach(pReady, "the database was back, and readyz did not say so")
 	}
 	s.outages++

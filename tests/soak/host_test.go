@@ -309,4 +309,4 @@ func (b *hostBooks) auditJobs(facts *books, l *ledger) {
 }
 
 // settleTime is how long anything may take to come to rest once faults and load have ended.
-const settleTime = 90 * time.Second
+const settleTime = 60 * time.Second

@@ -33,7 +33,7 @@ type hub struct {
 }
 
 // ringCapacity is how many events the hub keeps: few, so that readers can fall behind.
-const ringCapacity = 2048
+const ringCapacity = 1024
 
 func newHub(t *testing.T, db *database) *hub {
 	h := &hub{t: t, listen: harness.FreePort(t)}
@@ -41,7 +41,7 @@ func newHub(t *testing.T, db *database) *hub {
 		"--webhook-allow-http", "--webhook-allow-cidr", "127.0.0.0/8", "--webhook-timeout", "1s",
 		"--webhook-retry-initial", "100ms", "--webhook-retry-max", "1s",
 		"--bus-capacity", strconv.Itoa(ringCapacity), "--write-timeout", "3s", "--heartbeat", "1s", "--idle-timeout", "4s", "--sse-keepalive", "1s",
-		"--log-level", "fatal")
+		"--log-level", "error")
 	h.proxy = harness.NewProxy(t, "tcp", h.listen)
 	h.life.Store(1)
 	h.begin()

@@ -120,26 +120,36 @@ type walk struct {
 	strict bool   // nothing from there on may be missing
 	known  bool   // next is right behind what the reader had, not just somewhere behind
 	owed   uint64 // events that notices said are missing, since the last event
+
+	// asked is a resume that nothing has come of yet. It may still be answered by a notice that it cannot be: then the event
+	// that it was to go on from was not there, although the process may have had it later, published again.
+	asked *stretch
 }
 
 func (w *walk) stretch(s *stretch) {
 	switch s.join {
 	case fresh:
-		w.strict, w.owed, w.known = false, 0, false
+		w.strict, w.owed, w.known, w.asked = false, 0, false, nil
 	case told:
-		w.strict, w.owed, w.known = false, 0, false
+		w.strict, w.owed, w.known, w.asked = false, 0, false, nil
 		w.gaps++
 	case counted:
+		w.resume()
 		w.owed += s.dropped
 	case resumed:
-		w.resume(s)
+		w.asked = s
 	}
 	for _, e := range s.events {
+		w.resume()
 		w.event(e)
 	}
 }
 
-func (w *walk) resume(s *stretch) {
+func (w *walk) resume() {
+	s := w.asked
+	if w.asked = nil; s == nil {
+		return
+	}
 	w.owed, w.strict, w.known = 0, true, true
 	at, ok := w.order.place[s.after]
 	switch {
@@ -152,7 +162,7 @@ func (w *walk) resume(s *stretch) {
 	case w.record.lapped:
 		w.strict, w.known = false, false
 		w.unproved++
-	case len(s.events) > 0: // otherwise the notice may have been on its way
+	default:
 		w.blame(w.trail, "life %d: was resumed behind %s, which this process never had, and was not told", s.life, s.after)
 		w.strict, w.known = false, false
 	}

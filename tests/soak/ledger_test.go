@@ -22,22 +22,25 @@ const (
 	pGraceful = "SIGTERM: exit code 0, nothing lost"
 	pReady    = "readyz says when the database is away, and when it is back"
 	pFull     = "out of descriptors: served again when some are free"
+	pLives    = "the process does not end unless it is told to"
 	pFlat     = "memory, goroutines and descriptors are flat"
 	pClock    = "a clock that jumps"
 )
 
-var promises = []string{pProducer, pHost, pDead, pSigned, pStream, pCaughtUp, pAtomic, pJobs, pOrder, pIdem, pAnswers, pGraceful, pReady, pFull, pFlat, pClock}
+var promises = []string{pProducer, pHost, pDead, pSigned, pStream, pCaughtUp, pAtomic, pJobs, pOrder, pIdem, pAnswers, pGraceful, pReady, pFull, pLives, pFlat, pClock}
 
 // ledger is what was promised, and what became of it.
 type ledger struct {
+	tell func(format string, args ...any) // prints a line
+
 	mu     sync.Mutex // guards all below
 	counts map[string][]string
 	broken map[string][]string
 	unseen map[string]string // why there is nothing to say
 }
 
-func newLedger() *ledger {
-	return &ledger{counts: map[string][]string{}, broken: map[string][]string{}, unseen: map[string]string{}}
+func newLedger(tell func(format string, args ...any)) *ledger {
+	return &ledger{tell: tell, counts: map[string][]string{}, broken: map[string][]string{}, unseen: map[string]string{}}
 }
 
 // count adds to what the ledger says of a promise that was looked at.
@@ -51,7 +54,10 @@ func (l *ledger) count(promise, format string, args ...any) {
 func (l *ledger) breach(promise, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.broken[promise] = append(l.broken[promise], fmt.Sprintf(format, args...))
+	what := fmt.Sprintf(format, args...)
+	if l.broken[promise] = append(l.broken[promise], what); len(l.broken[promise]) <= mostExamples {
+		l.tell("BREACH: %s: %s", promise, what[:min(len(what), longest)])
+	}
 }
 
 // skip says why a promise was not looked at here.

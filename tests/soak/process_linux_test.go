@@ -75,11 +75,12 @@ func (s *soak) flood(ctx context.Context, n int) (full bool) {
 		}
 		defer c.Close()
 		_, _ = io.WriteString(c, "GET /api/v1/events?types=note HTTP/1.1\r\nHost: hub\r\n\r\n")
-		_ = c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-		if _, err := c.Read(make([]byte, 1)); err != nil && !full {
-			full = true
-			n = 0
+		if full {
+			continue
 		}
+		_ = c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+		_, err = c.Read(make([]byte, 1))
+		full = err != nil
 	}
 	return full
 }

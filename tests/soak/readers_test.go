@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/matric/matric-events/domain"
@@ -44,7 +45,7 @@ type reader struct {
 }
 
 // narrow is how much the kernel takes in for a client that does not read. The rest waits at the hub.
-const narrow = 4096
+const narrow = 64 << 10
 
 func newReaders(h *hub, l *ledger, rng *rand.Rand) (list []*reader) {
 	add := func(kind, query string, proxied, skips bool) {
@@ -247,13 +248,16 @@ type eventStream struct {
 	resp *http.Response
 }
 
+// narrowed sets the read buffer before the handshake of TCP: the peer is to know from the beginning how much fits.
+func narrowed(_, _ string, c syscall.RawConn) (err error) {
+	return errors.Join(c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, narrow) }), err)
+}
+
 func (r *reader) dialEvents(ctx context.Context) (stream, error) {
 	s := &eventStream{}
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (nc net.Conn, err error) {
-		if nc, err = (&net.Dialer{}).DialContext(ctx, network, addr); err == nil {
-			s.nc, err = nc, nc.(*net.TCPConn).SetReadBuffer(narrow)
-		}
-		return nc, err
+		s.nc, err = (&net.Dialer{Control: narrowed}).DialContext(ctx, network, addr)
+		return s.nc, err
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.hub.url(r.proxied)+"/api/v1/events"+r.parameters(), nil)
 	if err != nil {

@@ -85,7 +85,8 @@ type soak struct {
 }
 
 func newSoak(t *testing.T, name string, rng *rand.Rand) *soak {
-	s := &soak{t: t, name: name, rng: rng, started: time.Now(), ledger: newLedger(), books: newBooks(), host: newHostBooks()}
+	s := &soak{t: t, name: name, rng: rng, started: time.Now(), books: newBooks(), host: newHostBooks()}
+	s.ledger = newLedger(s.say)
 	s.db = databases[name](t)
 	s.hub = newHub(t, s.db)
 	s.hooks = newHooks(t, s.ledger, s.books, rng)
@@ -111,9 +112,9 @@ func newSoak(t *testing.T, name string, rng *rand.Rand) *soak {
 	return s
 }
 
-// say prints a line at once when the run is a long one.
+// say prints a line at once with -v.
 func (s *soak) say(format string, args ...any) {
-	if *length > 0 {
+	if testing.Verbose() {
 		fmt.Fprintf(os.Stderr, "%s %7s %-8s %s\n", time.Now().Format(time.TimeOnly), time.Since(s.started).Round(time.Second), s.name, fmt.Sprintf(format, args...))
 	}
 }
@@ -170,13 +171,24 @@ func (s *soak) shift(d time.Duration, faults []fault) {
 	}
 	s.trouble(d, faults)
 	endServing()
-	load.Wait()
-	s.restQueue()
-	s.awaitReaders()
-	s.settle()
+	for _, step := range []struct {
+		name string
+		does func()
+	}{
+		{"load ends", load.Wait}, {"the queue comes to rest", s.restQueue}, {"readers have everything", s.awaitReaders}, {"webhooks have everything", s.settle},
+	} {
+		begun := time.Now()
+		step.does()
+		if d := time.Since(begun); d > remarkable {
+			s.say("%s: took %s", step.name, d.Round(time.Millisecond))
+		}
+	}
 	endReading()
 	readers.Wait()
 }
+
+// remarkable is how long something takes that is worth a line.
+const remarkable = 5 * time.Second
 
 // trouble makes one fault after the other, in an order that chance gives, until the time is over.
 func (s *soak) trouble(d time.Duration, faults []fault) {
@@ -193,9 +205,23 @@ func (s *soak) trouble(d time.Duration, faults []fault) {
 				report = time.Now()
 				s.progress(faults[i].name)
 			}
+			begun := time.Now()
 			faults[i].does(s.t.Context())
+			if d := time.Since(begun); d > remarkable {
+				s.say("%s took %s", faults[i].name, d.Round(time.Millisecond))
+			}
 			s.faults++
+			s.mustLive(faults[i].name)
 		}
+	}
+}
+
+// mustLive starts the hub again if it has ended by itself, which it must not.
+func (s *soak) mustLive(after string) {
+	if h := s.hub.current(); h.Ended() {
+		said := h.Stderr()
+		s.ledger.breach(pLives, "after %s: process %d is gone; it said: …%s", after, h.PID(), said[max(0, len(said)-longest/2):])
+		s.hub.kill()
 	}
 }
 
@@ -210,7 +236,7 @@ func (s *soak) progress(next string) {
 // for those that started anew meanwhile and have seen nothing yet.
 func (s *soak) awaitReaders() {
 	const markEvery = time.Second
-	var marked time.Time
+	begun, marked, remarked := time.Now(), time.Time{}, false
 	behind := map[string]string{}
 	if !until(func() bool {
 		if time.Since(marked) > markEvery {
@@ -224,6 +250,10 @@ func (s *soak) awaitReaders() {
 			if got, ok := r.last(life); !ok || got != want {
 				behind[r.who] = fmt.Sprintf("the newest event is %s, it has %s", want, got)
 			}
+		}
+		if len(behind) > 0 && time.Since(begun) > remarkable && !remarked {
+			remarked = true
+			s.say("behind: %v", behind)
 		}
 		return len(behind) == 0
 	}) {
@@ -262,6 +292,7 @@ func (s *soak) close() {
 	s.ledger.count(pIdem, "%d events sent again after their acknowledgement", s.books.repeated)
 	s.ledger.count(pAnswers, "%d faults, %d kills, %d resets of readers", s.faults, s.kills, s.resets)
 	s.ledger.count(pGraceful, "%d", s.stops)
+	s.ledger.count(pLives, "%d faults that it had to live through or to be started again after", s.faults)
 	s.ledger.count(pReady, "%d outages", s.outages)
 	if s.full > 0 {
 		s.ledger.count(pFull, "%d times", s.full)

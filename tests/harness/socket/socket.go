@@ -25,6 +25,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -75,18 +76,25 @@ func Dial(ctx context.Context, url string, o *Options) (*Conn, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	d := ws.Dialer{Protocols: o.Protocols, Header: ws.HandshakeHeaderHTTP(o.Header)}
+	d := ws.Dialer{Protocols: o.Protocols, Header: ws.HandshakeHeaderHTTP(o.Header), NetDial: (&net.Dialer{Control: o.control}).DialContext}
 	nc, early, hs, err := d.Dial(ctx, url)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
-	}
-	if tcp, ok := nc.(*net.TCPConn); ok && o.ReadBuffer > 0 {
-		_ = tcp.SetReadBuffer(o.ReadBuffer)
 	}
 	if early == nil {
 		early = bufio.NewReader(nc)
 	}
 	return &Conn{Protocol: hs.Protocol, nc: nc, r: early, deaf: o.Deaf}, nil
+}
+
+// control sets the read buffer before the handshake of TCP: the peer is to know from the beginning how much fits.
+func (o *Options) control(_, _ string, c syscall.RawConn) (err error) {
+	if o.ReadBuffer == 0 {
+		return nil
+	}
+	return errors.Join(c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, o.ReadBuffer)
+	}), err)
 }
 
 // Next returns the next message. Pings and pongs are dealt with on the way.
