@@ -60,11 +60,13 @@ func (s *soak) deadly() []fault {
 
 // stallReaders has some readers not read while more is published than the hub keeps.
 func (s *soak) stallReaders(ctx context.Context) {
-	const longer = 2 * time.Second
+	read := make(chan struct{})
 	for range 4 {
-		s.readers[s.rng.IntN(len(s.readers))].stall(longer + random(s.rng, longer))
+		s.readers[s.rng.IntN(len(s.readers))].stall(read)
 	}
-	s.producers[0].burst(ctx)
+	s.producers[0].burst(ctx, 3+s.rng.IntN(7))
+	pause(ctx, random(s.rng, time.Second))
+	close(read)
 }
 
 // deafReaders connects clients that never read, nor answer pings. The hub has to get rid of them by itself.

@@ -33,14 +33,14 @@ type hub struct {
 }
 
 // ringCapacity is how many events the hub keeps: few, so that readers can fall behind.
-const ringCapacity = 1024
+const ringCapacity = 512
 
 func newHub(t *testing.T, db *database) *hub {
 	h := &hub{t: t, listen: harness.FreePort(t)}
 	h.flags = append(slices.Clone(db.flags),
 		"--webhook-allow-http", "--webhook-allow-cidr", "127.0.0.0/8", "--webhook-timeout", "1s",
 		"--webhook-retry-initial", "100ms", "--webhook-retry-max", "1s",
-		"--bus-capacity", strconv.Itoa(ringCapacity), "--write-timeout", "3s", "--heartbeat", "1s", "--idle-timeout", "4s", "--sse-keepalive", "1s",
+		"--bus-capacity", strconv.Itoa(ringCapacity), "--write-timeout", "8s", "--heartbeat", "2s", "--idle-timeout", "8s", "--sse-keepalive", "1s",
 		"--log-level", "error")
 	h.proxy = harness.NewProxy(t, "tcp", h.listen)
 	h.life.Store(1)

@@ -25,11 +25,7 @@ func (r *reader) pollOn(ctx context.Context, life int64) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	for ctx.Err() == nil {
-		select {
-		case d := <-r.stalls:
-			pause(ctx, d)
-		default:
-		}
+		r.heed(ctx)
 		more := []string{"wait", "2", "limit", "300"}
 		if !r.cursor.IsZero() {
 			more = append(more, "after", r.cursor.String())

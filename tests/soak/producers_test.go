@@ -172,8 +172,8 @@ func (p *producer) mark(ctx context.Context) {
 }
 
 // burst reports so much progress at once that whoever does not read falls behind what the hub keeps.
-func (p *producer) burst(ctx context.Context) {
-	const batches, size, message = 8, 300, 2200 // together more than ringCapacity and the buffers of sockets, and each less than 1 MiB
+func (p *producer) burst(ctx context.Context, batches int) {
+	const size, message = 300, 2200 // together more than ringCapacity, and each less than 1 MiB
 	ctx, cancel := context.WithTimeout(ctx, finish)
 	defer cancel()
 	for range batches {

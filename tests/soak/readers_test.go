@@ -27,6 +27,9 @@ type stream interface {
 	close()
 }
 
+// stall is until when not to read: until it is closed.
+type stall <-chan struct{}
+
 // reader is a client that follows a hub, loses its connection now and then, and comes back with what it saw last.
 type reader struct {
 	*trail
@@ -38,8 +41,8 @@ type reader struct {
 	proxied bool
 	skips   bool // asks for on_lag=skip
 
-	stalls chan time.Duration // for how long not to read
-	mu     sync.Mutex         // guards open
+	stalls chan stall // until when not to read
+	mu     sync.Mutex // guards open
 	open   stream
 	cutoff atomic.Int64 // times that it was sent away because it lagged
 }
@@ -50,7 +53,7 @@ const narrow = 64 << 10
 func newReaders(h *hub, l *ledger, rng *rand.Rand) (list []*reader) {
 	add := func(kind, query string, proxied, skips bool) {
 		r := &reader{
-			hub: h, ledger: l, query: query, proxied: proxied, skips: skips, stalls: make(chan time.Duration, 1),
+			hub: h, ledger: l, query: query, proxied: proxied, skips: skips, stalls: make(chan stall, 1),
 			rng:   rand.New(rand.NewPCG(rng.Uint64(), 0)),
 			trail: &trail{who: fmt.Sprintf("%s %d (%s)", kind, len(list), query), types: allTypes},
 		}
@@ -132,11 +135,7 @@ func (r *reader) follow(ctx context.Context, life int64, dial func(context.Conte
 	r.mu.Unlock()
 	r.connect(life)
 	for got := 0; ; {
-		select {
-		case d := <-r.stalls:
-			pause(ctx, d)
-		default:
-		}
+		r.heed(ctx)
 		text, err := s.next(ctx)
 		if err != nil {
 			r.ended(err, asked, got)
@@ -203,10 +202,22 @@ func (r *reader) ended(err error, asked string, got int) {
 	}
 }
 
-// stall has the reader not read for a while.
-func (r *reader) stall(d time.Duration) {
+// stall has the reader not read until the channel is closed.
+func (r *reader) stall(until stall) {
 	select {
-	case r.stalls <- d:
+	case r.stalls <- until:
+	default:
+	}
+}
+
+// heed does not return while the reader is to stall.
+func (r *reader) heed(ctx context.Context) {
+	select {
+	case until := <-r.stalls:
+		select {
+		case <-until:
+		case <-ctx.Done():
+		}
 	default:
 	}
 }

@@ -299,7 +299,7 @@ func (s *soak) close() {
 	} else if _, _, err := measure(os.Getpid()); err != nil {
 		s.ledger.skip(pFull, err.Error())
 	}
-	s.ledger.skip(pClock, "a process's clock cannot be set apart from the machine's; TestClockGoesBack in tests/soak, synctest elsewhere")
+	s.ledger.skip(pClock, "a process cannot be given a clock of its own: TestClockGoesBack here, and tests on a virtual clock (testing/synctest) in app and adapters")
 }
 
 func (s *soak) closeHooks() {
