@@ -2,7 +2,6 @@ package soak_test
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,9 +11,6 @@ import (
 	"github.com/matric/matric-events/tests/harness"
 	"github.com/matric/matric-events/tests/harness/socket"
 )
-
-// errUnsupported says that a fault cannot be made on this system.
-var errUnsupported = errors.New("not on this system")
 
 // fault is something that goes wrong.
 type fault struct {

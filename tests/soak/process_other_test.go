@@ -2,7 +2,12 @@
 
 package soak_test
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+var errUnsupported = errors.New("not on this system")
 
 func measure(int) (rss, files int, err error) { return 0, 0, errUnsupported }
 
