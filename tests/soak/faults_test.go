@@ -57,10 +57,10 @@ func (s *soak) deadly() []fault {
 // stallReaders has some readers not read while more is published than the hub keeps.
 func (s *soak) stallReaders(ctx context.Context) {
 	read := make(chan struct{})
-	for range 4 {
+	for range 6 {
 		s.readers[s.rng.IntN(len(s.readers))].stall(read)
 	}
-	s.producers[0].burst(ctx, 3+s.rng.IntN(7))
+	s.producers[0].burst(ctx, 8+s.rng.IntN(4))
 	pause(ctx, random(s.rng, time.Second))
 	close(read)
 }

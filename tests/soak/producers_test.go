@@ -159,6 +159,8 @@ func (p *producer) batch(ctx context.Context, list []report) bool {
 
 // mark publishes one event of each kind that a reader may be waiting for.
 func (p *producer) mark(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, finish)
+	defer cancel()
 	job, note := newID(), subject{newID(), "created"}
 	p.books.owns(job)
 	p.books.owns(note.note)
@@ -173,7 +175,7 @@ func (p *producer) mark(ctx context.Context) {
 
 // burst reports so much progress at once that whoever does not read falls behind what the hub keeps.
 func (p *producer) burst(ctx context.Context, batches int) {
-	const size, message = 300, 2200 // together more than ringCapacity, and each less than 1 MiB
+	const size, message = 90, 10_000 // eight are more than ringCapacity, and than sockets take in; one is less than 1 MiB
 	ctx, cancel := context.WithTimeout(ctx, finish)
 	defer cancel()
 	for range batches {
