@@ -24,6 +24,7 @@ type Proxy struct {
 func NewProxy(t testing.TB, network, target string) *Proxy {
 	p := &Proxy{t: t, network: network, target: target, Addr: "127.0.0.1:0", open: map[net.Conn]bool{}}
 	p.Restore()
+	p.Addr = p.listener.Addr().String() // for ever: others read it while it is cut
 	t.Cleanup(p.Cut)
 	return p
 }
@@ -67,7 +68,7 @@ func (p *Proxy) Restore() {
 		p.t.Fatal(err)
 	}
 	p.mu.Lock()
-	p.listener, p.Addr = l, l.Addr().String()
+	p.listener = l
 	p.mu.Unlock()
 	go func() {
 		for {

@@ -60,7 +60,7 @@ func (s *soak) stallReaders(ctx context.Context) {
 	for range 6 {
 		s.readers[s.rng.IntN(len(s.readers))].stall(read)
 	}
-	s.producers[0].burst(ctx, 8+s.rng.IntN(4))
+	s.herald.burst(ctx, 8+s.rng.IntN(4))
 	pause(ctx, random(s.rng, time.Second))
 	close(read)
 }

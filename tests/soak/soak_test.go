@@ -75,7 +75,8 @@ type soak struct {
 	host    *hostBooks
 
 	hooks     []*hook
-	producers []*producer
+	producers [3]*producer
+	herald    *producer // publishes for the test itself
 	writers   []*writer
 	readers   []*reader
 	reference *reference
@@ -101,9 +102,10 @@ func newSoak(t *testing.T, name string, rng *rand.Rand) *soak {
 			rng: rand.New(rand.NewPCG(rng.Uint64(), 0)),
 		}
 	}
-	for i := range 3 {
-		s.producers = append(s.producers, produce("producer", i))
+	for i := range s.producers {
+		s.producers[i] = produce("producer", i)
 	}
+	s.herald = produce("herald", 0)
 	for i := range 2 {
 		s.writers = append(s.writers, &writer{producer: produce("writer", i), host: s.host})
 	}
@@ -241,7 +243,7 @@ func (s *soak) awaitReaders() {
 	if !until(func() bool {
 		if time.Since(marked) > markEvery {
 			marked = time.Now()
-			s.producers[0].mark(s.t.Context())
+			s.herald.mark(s.t.Context())
 		}
 		life, last := s.reference.current()
 		clear(behind)
