@@ -150,6 +150,14 @@ bench-telemetry: build ## Measure what a line for each event costs (3 minutes)
 peers:
 	cd tests/load/peers && $(GO) vet ./... && $(GO) build -o $(BIN)/peers/ ./centrifuge ./gorilla ./gosse
 
+# tests/soak/README.md says how to read the ledger. Longer, or again by the same chance: make soak SOAK=1h SEED=7
+SOAK ?= 3m
+SEED ?= 0
+
+.PHONY: soak
+soak: prepare ## Load and faults for SOAK (3m), and a ledger of every promise
+	$(GO) test -v -count=1 -timeout 0 -run '^TestSoak$$' ./tests/soak -soak $(SOAK) -seed $(SEED)
+
 .PHONY: ci
 ci: lint race test ## What the build machine runs
 

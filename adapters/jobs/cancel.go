@@ -22,7 +22,7 @@ func (q *Queue) Cancel(ctx context.Context, id domain.UUID) (domain.Job, error) 
 		job, err = q.awaitEnd(ctx, job)
 	}
 	if err != nil {
-		return domain.Job{}, fmt.Errorf("jobs: cancel %s: %w", id, err)
+		return domain.Job{}, fmt.Errorf("jobs: cancel %s: %w", id, q.store.Translate(err))
 	}
 	return job, nil
 }

@@ -59,6 +59,8 @@ type noNotes struct{}
 
 func (noNotes) Dialect() string { return "sqlite" }
 
+func (noNotes) Translate(err error) error { return err }
+
 func (noNotes) ApplyAnalysis(context.Context, *sql.Tx, domain.Analysis) (*domain.Note, error) {
 	return nil, errors.New("there are no notes")
 }

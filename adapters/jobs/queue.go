@@ -51,6 +51,8 @@ func (o *Options) withDefaults() Options {
 type Store interface {
 	// Dialect is sqlite or postgres: the kind of database that the queue is in.
 	Dialect() string
+	// Translate wraps what the database's driver reports in the error of the domain that callers branch on.
+	Translate(err error) error
 	// ApplyAnalysis stores the result of a job and returns the note if clients are to be told that it changed.
 	ApplyAnalysis(ctx context.Context, tx *sql.Tx, a domain.Analysis) (changed *domain.Note, err error)
 	// AppendOutbox adds a record of a kind of the outbox.
@@ -121,7 +123,7 @@ func (jobArgs) Kind() string { return "job" }
 func (q *Queue) Enqueue(ctx context.Context, spec domain.JobSpec) (domain.Job, error) {
 	job, err := q.enqueue(ctx, spec)
 	if err != nil {
-		return domain.Job{}, fmt.Errorf("jobs: enqueue %s: %w", spec.ID, err)
+		return domain.Job{}, fmt.Errorf("jobs: enqueue %s: %w", spec.ID, q.store.Translate(err))
 	}
 	q.Wake()
 	return job, nil
@@ -156,7 +158,7 @@ func (q *Queue) insert(ctx context.Context, tx *sql.Tx, spec domain.JobSpec) (do
 // EnqueueTx adds a job within a transaction of the writer. Whoever commits it calls Wake afterwards.
 func (q *Queue) EnqueueTx(ctx context.Context, tx *sql.Tx, spec domain.JobSpec) error {
 	if _, err := q.insert(ctx, tx, spec); err != nil {
-		return fmt.Errorf("jobs: enqueue %s: %w", spec.ID, err)
+		return fmt.Errorf("jobs: enqueue %s: %w", spec.ID, q.store.Translate(err))
 	}
 	return nil
 }

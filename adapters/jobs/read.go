@@ -101,7 +101,7 @@ func (q *Queue) Job(ctx context.Context, id domain.UUID) (domain.Job, error) {
 		job, err = jobOf(row)
 	}
 	if err != nil {
-		return domain.Job{}, fmt.Errorf("jobs: read %s: %w", id, err)
+		return domain.Job{}, fmt.Errorf("jobs: read %s: %w", id, q.store.Translate(err))
 	}
 	return job, nil
 }
@@ -127,7 +127,7 @@ const maxList = 10_000
 func (q *Queue) Jobs(ctx context.Context, query domain.JobQuery) ([]domain.Job, error) {
 	jobs, err := q.list(ctx, query)
 	if err != nil {
-		return nil, fmt.Errorf("jobs: list: %w", err)
+		return nil, fmt.Errorf("jobs: list: %w", q.store.Translate(err))
 	}
 	return jobs, nil
 }
@@ -175,7 +175,7 @@ func (q *Queue) list(ctx context.Context, query domain.JobQuery) ([]domain.Job, 
 func (q *Queue) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
 	var counts domain.QueueStatus
 	if err := q.read.QueryRowContext(ctx, q.sql.countJobs).Scan(&counts.Running, &counts.Pending); err != nil {
-		return counts, fmt.Errorf("jobs: count: %w", err)
+		return counts, fmt.Errorf("jobs: count: %w", q.store.Translate(err))
 	}
 	return counts, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/ports"
 )
 
@@ -20,6 +21,10 @@ const (
 	// stopLeeway is how long handlers may take to return once their context has ended, before Run gives up on them.
 	stopLeeway = 5 * time.Second
 
+	// startPause is the first pause between tries to start while the database is away; the next ones double.
+	startPause    = 50 * time.Millisecond
+	startMaxPause = 2 * time.Second
+
 	// never is when River would take a job that runs for too long away from its handler and run it a second time. It
 	// cannot be told not to. Which jobs run is known for certain: one process runs them, and Open ends those of another.
 	never = 100 * 365 * 24 * time.Hour
@@ -27,22 +32,26 @@ const (
 
 // Run has handler do the jobs until ctx ends. Then it takes up no more, lets those that run go on for a grace period, ends
 // their contexts, and returns once all handlers have. What did not finish is interrupted and will run again. An error at
-// the end says that a handler does not return. Run can be called again, but not twice at the same time.
+// the end says that a handler does not return. A database that is away is waited for. Run can be called again, but not twice
+// at the same time.
 func (q *Queue) Run(ctx context.Context, handler ports.JobHandler) error {
 	if !q.running.CompareAndSwap(false, true) {
 		return errors.New("jobs: run: already running")
 	}
 	defer q.running.Store(false)
-	client, err := q.newRunner(handler)
+	client, results, unsubscribe, err := q.start(ctx, handler)
+	for pause := startPause; errors.Is(err, domain.ErrUnavailable); pause = min(2*pause, startMaxPause) {
+		select {
+		case <-time.After(pause):
+			client, results, unsubscribe, err = q.start(ctx, handler)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("jobs: run: %w", err)
 	}
-	results, unsubscribe := client.Subscribe(river.EventKindJobCancelled, river.EventKindJobCompleted,
-		river.EventKindJobFailed, river.EventKindJobInterrupted)
 	defer unsubscribe()
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("jobs: run: start River: %w", err)
-	}
 	look := time.NewTicker(reapPeriod)
 	defer look.Stop()
 	var suspects map[attempt]bool
@@ -58,6 +67,22 @@ func (q *Queue) Run(ctx context.Context, handler ports.JobHandler) error {
 			return q.stop(ctx, client)
 		}
 	}
+}
+
+// start starts a client that runs jobs, and returns how it tells of their results. A client that did not start is not used
+// again.
+func (q *Queue) start(ctx context.Context, handler ports.JobHandler) (_ *river.Client[*sql.Tx], results <-chan *river.Event, unsubscribe func(), err error) {
+	client, err := q.newRunner(handler)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	results, unsubscribe = client.Subscribe(river.EventKindJobCancelled, river.EventKindJobCompleted,
+		river.EventKindJobFailed, river.EventKindJobInterrupted)
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		unsubscribe()
+		return nil, nil, nil, fmt.Errorf("start River: %w", q.store.Translate(err))
+	}
+	return client, results, unsubscribe, nil
 }
 
 func (q *Queue) newRunner(handler ports.JobHandler) (*river.Client[*sql.Tx], error) {

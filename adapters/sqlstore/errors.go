@@ -28,6 +28,10 @@ func translate(err error) error {
 	return err
 }
 
+// Translate wraps what a driver reported in the error of the domain that callers branch on, for what uses the database
+// beside the stores of this package.
+func (d *DB) Translate(err error) error { return translate(err) }
+
 // errorKind returns ErrConflict for what meets something stored, ErrUnavailable for what may work another time, and nil
 // for what is neither.
 func errorKind(err error) error {

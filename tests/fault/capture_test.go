@@ -91,7 +91,7 @@ func newCaptureRig(t *testing.T) *rig {
 	if out, errs, code := harness.Run(t, "capture", "attach", "--preset", "matric", "--database-url", dsn, "--secret-key-file", key); code != 0 {
 		t.Fatalf("attach: %d %s %s", code, out, errs)
 	}
-	r.flags = append([]string{"--listen", freePort(t), "--no-host", "--database-url", dsn, "--secret-key-file", key}, loopbackWebhooks...)
+	r.flags = append([]string{"--listen", harness.FreePort(t), "--no-host", "--database-url", dsn, "--secret-key-file", key}, loopbackWebhooks...)
 	r.hub = harness.Serve(t, r.flags...)
 	subscribe(r.hub, r.rc, `"note","job"`)
 	return r

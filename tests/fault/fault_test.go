@@ -5,7 +5,6 @@ package fault_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,17 +63,6 @@ func awaitAll(t *testing.T, rc *harness.Receiver, promised []string) {
 	})
 }
 
-// freePort returns a port that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // TestNothingIsLostAcrossKills publishes while the server is killed with SIGKILL and started again. Producers repeat what
 // was not acknowledged under the same event ID. In the end every acknowledged event must have arrived, and repetitions
 // must be bounded by what can be in flight at a kill.
@@ -94,7 +82,7 @@ func killAgainAndAgain(t *testing.T, database string) {
 	const kills, producers, perEndpoint = 8, 4, 16
 	rc := harness.NewReceiver(t, nil)
 	flags := append([]string{
-		"--listen", freePort(t), "--database-url", database, "--no-host", "--secret-key-file", filepath.Join(t.TempDir(), "key"),
+		"--listen", harness.FreePort(t), "--database-url", database, "--no-host", "--secret-key-file", filepath.Join(t.TempDir(), "key"),
 	}, loopbackWebhooks...)
 	s := harness.Serve(t, flags...)
 	subscribe(s, rc, "")

@@ -101,7 +101,7 @@ func newRig(t *testing.T) *rig {
 	}
 	t.Cleanup(func() { _ = r.db.Close() })
 	r.flags = append([]string{
-		"--listen", freePort(t), "--database-url", dsn, "--secret-key-file", filepath.Join(t.TempDir(), "key"),
+		"--listen", harness.FreePort(t), "--database-url", dsn, "--secret-key-file", filepath.Join(t.TempDir(), "key"),
 	}, loopbackWebhooks...)
 	r.hub = harness.Serve(t, r.flags...)
 	r.url = r.hub.URL

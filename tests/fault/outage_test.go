@@ -1,7 +1,6 @@
 package fault_test
 
 import (
-	"net/url"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -14,19 +13,10 @@ import (
 // TestDatabaseOutage cuts the database off for seconds in mid-load, twice. Producers may have to wait or repeat; what was
 // acknowledged must arrive.
 func TestDatabaseOutage(t *testing.T) {
-	dsn, err := url.Parse(pgtest.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	network, target := "tcp", dsn.Host
-	if dir := dsn.Query().Get("host"); dir != "" {
-		network, target = "unix", filepath.Join(dir, ".s.PGSQL.5432")
-	}
-	proxy := harness.NewProxy(t, network, target)
-	through := url.URL{Scheme: "postgres", User: dsn.User, Host: proxy.Addr, Path: dsn.Path, RawQuery: "sslmode=disable"}
+	through, proxy := pgtest.Proxied(t, pgtest.Database(t))
 	rc := harness.NewReceiver(t, nil)
 	s := harness.Serve(t, append([]string{
-		"--database-url", through.String(), "--no-host", "--secret-key-file", filepath.Join(t.TempDir(), "key"),
+		"--database-url", through, "--no-host", "--secret-key-file", filepath.Join(t.TempDir(), "key"),
 	}, loopbackWebhooks...)...)
 	subscribe(s, rc, "")
 	var book ledger

@@ -23,7 +23,7 @@
 //   - A Receiver remembers every attempt in the order of arrival before it answers it, whatever the answer is: Status, Flaky,
 //     Redirect, Hang (never), Drip (a byte a second, for ever), Reset (no answer), GzipBomb, or a function of your own.
 //   - A Proxy passes bytes on as they are. Cut ends all connections at once and refuses new ones, Restore takes them again
-//     on the same port.
+//     on the same port; Reset ends them with a RST.
 //   - Nothing waits for a fixed time. What does not happen within Patience fails the test, and says what it was.
 //   - Missing and Need skip a test, and say so, when a program or package is not installed; with CI=true they fail it.
 //

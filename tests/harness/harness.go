@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,6 +57,17 @@ func Serve(t testing.TB, flags ...string) *Server {
 	s := start(t, flags)
 	s.AwaitReady()
 	return s
+}
+
+// FreePort returns an address of loopback whose port was free a moment ago, for a server that is to be found there again.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // Standby starts a server that waits for another one's end, and returns once it waits.
@@ -175,6 +187,16 @@ func (s *Server) Stderr() string {
 
 // PID returns the process ID.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Ended reports whether the process has ended.
+func (s *Server) Ended() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
+}
 
 // Kill ends the process as kill -9 does, and returns when it is gone.
 func (s *Server) Kill() {

@@ -13,9 +13,9 @@ type Proxy struct {
 
 	t       testing.TB
 	network string
-	target  string
 
 	mu       sync.Mutex // guards all below
+	target   string
 	listener net.Listener
 	open     map[net.Conn]bool
 }
@@ -24,6 +24,7 @@ type Proxy struct {
 func NewProxy(t testing.TB, network, target string) *Proxy {
 	p := &Proxy{t: t, network: network, target: target, Addr: "127.0.0.1:0", open: map[net.Conn]bool{}}
 	p.Restore()
+	p.Addr = p.listener.Addr().String() // for ever: others read it while it is cut
 	t.Cleanup(p.Cut)
 	return p
 }
@@ -39,6 +40,26 @@ func (p *Proxy) Cut() {
 	clear(p.open)
 }
 
+// Reset ends all connections with a RST on both sides, as a router that has lost its memory does. New ones are passed on.
+func (p *Proxy) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+	clear(p.open)
+}
+
+// Retarget has connections passed on to another address from now on, those that are open excepted.
+func (p *Proxy) Retarget(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
 // Restore listens again, on the same port.
 func (p *Proxy) Restore() {
 	p.t.Helper()
@@ -47,7 +68,7 @@ func (p *Proxy) Restore() {
 		p.t.Fatal(err)
 	}
 	p.mu.Lock()
-	p.listener, p.Addr = l, l.Addr().String()
+	p.listener = l
 	p.mu.Unlock()
 	go func() {
 		for {
@@ -61,7 +82,10 @@ func (p *Proxy) Restore() {
 }
 
 func (p *Proxy) pass(client net.Conn) {
-	server, err := net.Dial(p.network, p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := net.Dial(p.network, target)
 	if err != nil {
 		_ = client.Close()
 		return
@@ -72,6 +96,10 @@ func (p *Proxy) pass(client net.Conn) {
 	end := func() {
 		_ = client.Close()
 		_ = server.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.open, client)
+		delete(p.open, server)
 	}
 	go func() {
 		defer end()

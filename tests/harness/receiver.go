@@ -37,12 +37,19 @@ type Answer func(w http.ResponseWriter, r *http.Request, nth int)
 func NewReceiver(t testing.TB, answer Answer) *Receiver {
 	sixteenMegabytes() // so that no answer waits for it
 	rc := &Receiver{arrived: make(chan struct{})}
+	rc.URL = Receive(t, rc.remember, answer).URL
+	return rc
+}
+
+// Receive starts a receiver that remembers nothing, for a test that keeps books of its own: each attempt is handed to book, which
+// says how many there were before it, and then answered.
+func Receive(t testing.TB, book func(Delivery) (nth int), answer Answer) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return // the sender was killed
 		}
-		nth := rc.remember(Delivery{Header: r.Header.Clone(), Body: body, At: time.Now()})
+		nth := book(Delivery{Header: r.Header.Clone(), Body: body, At: time.Now()})
 		if answer == nil {
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -53,8 +60,7 @@ func NewReceiver(t testing.TB, answer Answer) *Receiver {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	rc.URL = server.URL
-	return rc
+	return server
 }
 
 func (rc *Receiver) remember(d Delivery) int {

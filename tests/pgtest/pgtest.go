@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,8 @@ import (
 	"time"
 
 	_ "github.com/lib/pq" // the driver postgres
+
+	"github.com/matric/matric-events/tests/harness"
 )
 
 // startTimeout bounds how long a server may take to accept connections, also on a machine that is busy.
@@ -49,6 +52,27 @@ func Database(tb testing.TB) string {
 	return create(tb, server)
 }
 
+// Proxied puts a proxy in front of a database's server, and returns the database's URL by way of it.
+func Proxied(tb testing.TB, dsn string) (through string, proxy *harness.Proxy) {
+	tb.Helper()
+	u := parse(tb, dsn)
+	network, address := "tcp", u.Host
+	if dir := u.Query().Get("host"); dir != "" {
+		network, address = "unix", filepath.Join(dir, ".s.PGSQL.5432")
+	}
+	proxy = harness.NewProxy(tb, network, address)
+	return (&url.URL{Scheme: "postgres", User: u.User, Host: proxy.Addr, Path: u.Path, RawQuery: "sslmode=disable"}).String(), proxy
+}
+
+func parse(tb testing.TB, dsn string) *url.URL {
+	tb.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		tb.Fatal("pgtest: PGTEST_DSN is not a URL") // the error would repeat it, and its password
+	}
+	return u
+}
+
 // required skips the test, or fails it, when there is no server.
 func required(tb testing.TB, err error) {
 	tb.Helper()
@@ -62,10 +86,7 @@ func required(tb testing.TB, err error) {
 
 func create(tb testing.TB, server string) (dsn string) {
 	tb.Helper()
-	u, err := url.Parse(server)
-	if err != nil {
-		tb.Fatal("pgtest: PGTEST_DSN is not a URL") // the error would repeat it, and its password
-	}
+	u := parse(tb, server)
 	name := fmt.Sprintf("pgtest_%d_%d", os.Getpid(), databases.Add(1))
 	run(tb, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
 	tb.Cleanup(func() { run(tb, server, "DROP DATABASE "+name+" WITH (FORCE)") })

@@ -25,6 +25,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -45,6 +46,8 @@ type Options struct {
 	Header http.Header
 	// Deaf clients do not answer pings.
 	Deaf bool
+	// ReadBuffer is how many bytes the kernel takes in for a client that does not read. Zero means the system's default.
+	ReadBuffer int
 }
 
 // CloseError says how the server closed a connection.
@@ -73,7 +76,7 @@ func Dial(ctx context.Context, url string, o *Options) (*Conn, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	d := ws.Dialer{Protocols: o.Protocols, Header: ws.HandshakeHeaderHTTP(o.Header)}
+	d := ws.Dialer{Protocols: o.Protocols, Header: ws.HandshakeHeaderHTTP(o.Header), NetDial: (&net.Dialer{Control: o.control}).DialContext}
 	nc, early, hs, err := d.Dial(ctx, url)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
@@ -82,6 +85,16 @@ func Dial(ctx context.Context, url string, o *Options) (*Conn, error) {
 		early = bufio.NewReader(nc)
 	}
 	return &Conn{Protocol: hs.Protocol, nc: nc, r: early, deaf: o.Deaf}, nil
+}
+
+// control sets the read buffer before the handshake of TCP: the peer is to know from the beginning how much fits.
+func (o *Options) control(_, _ string, c syscall.RawConn) (err error) {
+	if o.ReadBuffer == 0 {
+		return nil
+	}
+	return errors.Join(c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, o.ReadBuffer)
+	}), err)
 }
 
 // Next returns the next message. Pings and pongs are dealt with on the way.
