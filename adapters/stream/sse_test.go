@@ -234,3 +234,15 @@ func TestEventStreamAtTheEndOfTheServer(t *testing.T) {
 	mustBeProblem(t, r.request("GET /events HTTP/1.1\r\nHost: h\r\n\r\n"), http.StatusServiceUnavailable)
 	mustBeProblem(t, r.request(handshake("/ws")), http.StatusServiceUnavailable)
 }
+
+// Clients that were thrown out together must not all come back together.
+func TestEventStreamRetryDiffers(t *testing.T) {
+	r := newRig(t, setup{})
+	times := map[string]bool{}
+	for range 10 { // of 2000 times
+		times[r.stream("/events").message()] = true
+	}
+	if len(times) < 2 {
+		t.Errorf("ten clients are told the same: %v", times)
+	}
+}
