@@ -11,7 +11,7 @@ import (
 
 // guard is a test named in the table of promises: `folder.TestName` or `folder.TestName/part of a case's name`. Suites of
 // tests/contract, which all adapters of a port run, have no Test before their names.
-var guard = regexp.MustCompile("^([a-z0-9/-]+)\\.([A-Z][A-Za-z0-9_]*)(?:/(.+))?$")
+var guard = regexp.MustCompile(`^([a-z0-9/-]+)\.([A-Z][A-Za-z0-9_]*)(?:/(.+))?$`)
 
 // TestPromisesHaveTheirTests: a promise whose test has gone is not kept by anybody.
 func TestPromisesHaveTheirTests(t *testing.T) {
