@@ -65,8 +65,8 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 		"not UTF-8":                          {clientFrame(ws.OpText, true, "{\xff}"), 1007},
 		"not masked":                         {ws.MustCompileFrame(ws.NewTextFrame([]byte("x"))), 1002},
 		"reserved opcode":                    {clientFrame(3, true, ""), 1002},
-		"longer than 64 KiB":                 {clientFrame(ws.OpText, true, strings.Repeat("x", maxMessage+1)), 1009},
-		"longer than 64 KiB, announced only": {clientFrame(ws.OpText, true, strings.Repeat("x", maxMessage+1))[:14], 1009},
+		"longer than 64 KiB":                 {clientFrame(ws.OpText, true, strings.Repeat("x", 64<<10+1)), 1009},
+		"longer than 64 KiB, announced only": {clientFrame(ws.OpText, true, strings.Repeat("x", 64<<10+1))[:14], 1009},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, setup{})
@@ -89,8 +89,8 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 // A message of exactly the bound is taken.
 func TestTheLongestMessage(t *testing.T) {
 	c := newRig(t, setup{}).join("/ws")
-	text := `{"type":"ping","id":1,"pad":"` + strings.Repeat("x", maxMessage)
-	c.send(text[:maxMessage-2] + `"}`)
+	text := `{"type":"ping","id":1,"pad":"` + strings.Repeat("x", 64<<10)
+	c.send(text[:64<<10-2] + `"}`)
 	c.mustGet(`{"type":"pong","id":1}`)
 }
 
