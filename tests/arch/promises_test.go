@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -66,24 +65,34 @@ func missing(name string) string {
 	if m == nil {
 		return "is not written as folder.TestName"
 	}
-	suffix, declared := "_test.go", regexp.MustCompile(`(?m)^func `+m[2]+`\(`)
-	if m[1] == "tests/contract" {
-		suffix = ".go"
-	}
-	files, _ := filepath.Glob("../../" + m[1] + "/*" + suffix)
-	var found, within bool
-	for _, file := range files {
-		source, err := os.ReadFile(file)
-		found = found || err == nil && declared.Match(source)
-		within = within || err == nil && strings.Contains(string(source), m[3])
-	}
-	cases, _ := filepath.Glob("../../" + m[1] + "/testdata/*/*") // which files name
-	within = within || slices.ContainsFunc(cases, func(path string) bool { return strings.HasPrefix(filepath.Base(path), m[3]) })
+	source := tests(m[1])
 	switch {
-	case !found:
+	case !strings.Contains(source, "\nfunc "+m[2]+"("):
 		return "there is no such test"
-	case !within:
+	case !strings.Contains(source, m[3]):
 		return "has no such case"
 	}
 	return ""
+}
+
+var read = map[string]string{}
+
+// tests returns the text of all tests in a folder, and the paths of the files that hold their cases.
+func tests(folder string) string {
+	if _, done := read[folder]; !done {
+		pattern := "/*_test.go"
+		if folder == "tests/contract" {
+			pattern = "/*.go"
+		}
+		var text strings.Builder
+		files, _ := filepath.Glob("../../" + folder + pattern)
+		for _, file := range files {
+			source, _ := os.ReadFile(file) // what cannot be read has no test
+			text.Write(source)
+		}
+		cases, _ := filepath.Glob("../../" + folder + "/testdata/*/*")
+		text.WriteString(strings.Join(cases, "\n"))
+		read[folder] = text.String()
+	}
+	return read[folder]
 }
