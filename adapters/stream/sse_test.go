@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
 )
@@ -137,6 +138,24 @@ func TestEventStreamKeepsTheHeadersOfOthers(t *testing.T) {
 	c := r.stream("/events?types=job")
 	if got := c.res.Header.Get("Access-Control-Allow-Origin"); got != "https://notes.example" {
 		t.Errorf("Access-Control-Allow-Origin: %q", got)
+	}
+}
+
+// TestEventStreamForAllowedPages is about streams that are answered ahead of the HTTP server, whose handler adds these headers
+// to all others.
+func TestEventStreamForAllowedPages(t *testing.T) {
+	origins, err := web.ParseOrigins([]string{"https://notes.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, setup{options: Options{Origins: origins}})
+	for page, want := range map[string]string{
+		"https://notes.example": "https://notes.example", "http://hub.example": "http://hub.example", "https://evil.example": "", "null": "",
+	} {
+		h := r.stream("/events?types=job", "Origin: "+page).res.Header
+		if got := h.Get("Access-Control-Allow-Origin"); got != want || h.Get("Vary") != "Origin" {
+			t.Errorf("to %s: Access-Control-Allow-Origin %q, Vary %q", page, got, h.Get("Vary"))
+		}
 	}
 }
 
