@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"strings"
 )
 
-// DecodeStrict reads exactly one JSON value into v. Unknown fields, wrong types and trailing data are FieldErrors that
-// name the field where there is one.
+// DecodeStrict reads exactly one JSON object, or an array, into v, whose members have names in lower case. Unknown fields,
+// wrong types, null and trailing data are FieldErrors that name the field where there is one.
 func DecodeStrict(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -19,7 +20,61 @@ func DecodeStrict(data []byte, v any) error {
 	if _, err := dec.Token(); err != io.EOF {
 		return Invalid("", "unexpected data after the JSON value")
 	}
+	return checkMembers(bytes.TrimSpace(data))
+}
+
+// checkMembers refuses what encoding/json lets pass in a body that it has read: null, and names in other letter case.
+func checkMembers(body []byte) error {
+	switch body[0] {
+	case 'n':
+		return Invalid("", "the body must be a JSON object, not null")
+	case '[':
+		return nil
+	}
+	for quoted := range memberNames(body) {
+		name := quoted[1 : len(quoted)-1]
+		if bytes.IndexByte(name, '\\') >= 0 {
+			var s string
+			_ = json.Unmarshal(quoted, &s) // has been read before
+			name = []byte(s)
+		}
+		if bytes.ContainsFunc(name, notInMember) {
+			return Invalid(clip(string(name), 64), "unknown field; names are in lower case")
+		}
+	}
 	return nil
+}
+
+// notInMember reports whether no name of ours has the character.
+func notInMember(r rune) bool { return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
+
+// memberNames yields the names of an object's own members in their quotes. The object is well-formed.
+func memberNames(object []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		depth, named := 0, false // whether the next string is a name
+		for i := 0; i < len(object); i++ {
+			switch object[i] {
+			case '{', '[':
+				depth++
+				named = depth == 1
+			case '}', ']':
+				depth--
+			case ',':
+				named = depth == 1
+			case '"':
+				start := i
+				for i++; object[i] != '"'; i++ {
+					if object[i] == '\\' {
+						i++
+					}
+				}
+				if named && !yield(object[start:i+1]) {
+					return
+				}
+				named = false
+			}
+		}
+	}
 }
 
 // describeJSON puts what encoding/json reports in words that name the field and not the Go type.

@@ -85,7 +85,7 @@ func New(s Services, o Options) http.Handler {
 	})
 	a.router.MethodNotAllowed = a.plain(a.methodNotAllowed)
 	a.routes()
-	return a.recovering(a.cors(a.router))
+	return a.recovering(bounded(a.cors(a.router)))
 }
 
 // Where WebSockets, event streams and agents go.
@@ -244,6 +244,33 @@ func (a *api) cors(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// MaxHead bounds the head of a request, in bytes.
+const MaxHead = 8 << 10
+
+// bounded refuses heads that are too long. The HTTP server has a limit that it applies by and by, to a connection rather than
+// to a request, so it keeps off what would fill the memory, and the exact limit is here.
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if headSize(r) > MaxHead {
+			web.Problem(w, &web.StatusError{Status: http.StatusRequestHeaderFieldsTooLarge, Detail: "the head of a request must be at most 8 KiB"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// headSize returns how long the head was, but for space that has no meaning.
+func headSize(r *http.Request) int {
+	const spaces, colon, crlf = 2, 2, 2
+	n := len(r.Method) + len(r.RequestURI) + len(r.Proto) + spaces + crlf + len("Host") + colon + len(r.Host) + crlf + crlf
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + colon + len(v) + crlf
+		}
+	}
+	return n
 }
 
 // recovering answers a request whose handler panicked.

@@ -17,7 +17,10 @@ func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request, id domain.U
 	q := webhook.Query{Webhook: id, Before: p.before, Limit: p.fetch()}
 	for _, list := range r.URL.Query()["status"] {
 		for name := range strings.SplitSeq(list, ",") {
-			status, ok := webhook.ParseStatus(strings.TrimSpace(name))
+			if name = strings.TrimSpace(name); name == "" {
+				continue // as in other lists
+			}
+			status, ok := webhook.ParseStatus(name)
 			if !ok {
 				return domain.Invalid("status", "must be one of %s", strings.Join(webhook.StatusNames(), ", "))
 			}

@@ -48,6 +48,8 @@ func TestBadBodyOnEveryRoute(t *testing.T) {
 	huge := strings.Repeat(" ", 1<<20)
 	for _, route := range bodies {
 		path, good := fill.Replace(route.path), fill.Replace(route.good)
+		member, _, _ := strings.Cut(good[2:], `"`)
+		capitals := strings.ToUpper(member)
 		optional := strings.HasSuffix(path, "rotate-secret") || strings.HasSuffix(path, "redeliver")
 		array := path == workerPath || path == notePath
 		for _, tc := range []struct {
@@ -62,6 +64,8 @@ func TestBadBodyOnEveryRoute(t *testing.T) {
 			{why: "only spaces", body: "  \n", status: 400, skip: optional},
 			{why: "a number", body: `5`, status: 400},
 			{why: "a string", body: `"x"`, status: 400},
+			{why: "null", body: " null\n", status: 400, skip: optional},
+			{why: "a member in capitals", body: `{"` + capitals + good[2+len(capitals):], status: 400, field: capitals},
 			{why: "a truth", body: `true`, status: 400},
 			{why: "an array where an object is wanted", body: `[` + good + `]`, status: 400, skip: array},
 			{why: "trailing data", body: good + `{}`, status: 400},
@@ -163,7 +167,7 @@ func TestWrongTypeOfEveryMember(t *testing.T) {
 // badRequests are the rules of single members, and of identifiers and queries.
 var badRequests = []struct{ call, body, field string }{
 	{"POST " + workerPath, `{}`, "type"},
-	{"POST " + workerPath, `null`, "type"},
+	{"POST " + workerPath, `null`, ""},
 	{"POST " + workerPath, `{"type":null}`, "type"},
 	{"POST " + workerPath, `{"type":"NoteUpdated"}`, "type"},
 	{"POST " + workerPath, `{"type":"QueueStatus"}`, "type"},
@@ -190,7 +194,7 @@ var badRequests = []struct{ call, body, field string }{
 	{"POST " + notePath, `{"operation":"created",` + aNot + `,"tags":[" "]}`, "tags"},
 	{"POST " + notePath, `{"operation":"created",` + aNot + `,"user_id":"` + strings.Repeat("é", 201) + `"}`, "user_id"},
 	{"POST " + notesPath, `{}`, "title"},
-	{"POST " + notesPath, `null`, "title"},
+	{"POST " + notesPath, `null`, ""},
 	{"POST " + notesPath, `{"title":"a\u0000b"}`, "title"},
 	{"POST " + notesPath, `{"content":"a\u0000b"}`, "content"},
 	{"POST " + notesPath, `{"title":"` + strings.Repeat("x", 1001) + `"}`, "title"},

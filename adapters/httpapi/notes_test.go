@@ -65,6 +65,33 @@ func TestNote(t *testing.T) {
 	}
 }
 
+func TestOnlyContentCallsForAJob(t *testing.T) {
+	r := open(t, nil)
+	note := notesPath + "/" + r.create(t, notesPath, `{"title":"t","tags":["a"]}`)["id"].(string)
+	for _, tc := range []struct {
+		body string
+		jobs int // that the note has had by then
+	}{
+		{`{"title":"u"}`, 0},
+		{`{"content":"c"}`, 1},
+		{`{"title":"v","tags":[],"user_id":"ann"}`, 1},
+		{`{"content":"c"}`, 1}, // as it was
+		{`{"content":"d"}`, 2},
+	} {
+		r.call(t, "PATCH", note, tc.body, http.StatusOK, nil)
+		var jobs []object
+		r.call(t, "GET", jobsPath+"?note_id="+note[len(notesPath)+1:], "", http.StatusOK, &jobs)
+		if len(jobs) != tc.jobs {
+			t.Errorf("after %s there have been %d jobs, want %d", tc.body, len(jobs), tc.jobs)
+		}
+	}
+	id := r.create(t, notesPath, `{"content":"c"}`)["id"].(string)
+	var jobs []object
+	if r.call(t, "GET", jobsPath+"?note_id="+id, "", http.StatusOK, &jobs); len(jobs) != 1 {
+		t.Errorf("a new note with content has %d jobs", len(jobs))
+	}
+}
+
 func TestNoteStoreFails(t *testing.T) {
 	r := open(t, nil)
 	fill := r.filled(t)

@@ -160,6 +160,7 @@ func TestDeliveries(t *testing.T) {
 			{"pages", "?limit=4", 26},
 			{"a status", "?status=dead&limit=4", 6},
 			{"statuses with a comma", "?status=dead,%20delivered&limit=25", 26},
+			{"a status that is left empty, and a comma too many", "?status=&status=dead,&limit=4", 6},
 			{"statuses repeated", "?status=dead&status=delivered&limit=25", 26},
 			{"a status that there is none of", "?status=pending", 0},
 			{"a type", "?event_type=JobQueued&limit=3", 13},

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/matric/matric-events/app/eventlog"
 )
 
 func TestProtocolPingIsAnswered(t *testing.T) {
@@ -65,8 +68,8 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 		"not UTF-8":                          {clientFrame(ws.OpText, true, "{\xff}"), 1007},
 		"not masked":                         {ws.MustCompileFrame(ws.NewTextFrame([]byte("x"))), 1002},
 		"reserved opcode":                    {clientFrame(3, true, ""), 1002},
-		"longer than 64 KiB":                 {clientFrame(ws.OpText, true, strings.Repeat("x", maxMessage+1)), 1009},
-		"longer than 64 KiB, announced only": {clientFrame(ws.OpText, true, strings.Repeat("x", maxMessage+1))[:14], 1009},
+		"longer than 64 KiB":                 {clientFrame(ws.OpText, true, strings.Repeat("x", 64<<10+1)), 1009},
+		"longer than 64 KiB, announced only": {clientFrame(ws.OpText, true, strings.Repeat("x", 64<<10+1))[:14], 1009},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, setup{})
@@ -89,9 +92,44 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 // A message of exactly the bound is taken.
 func TestTheLongestMessage(t *testing.T) {
 	c := newRig(t, setup{}).join("/ws")
-	text := `{"type":"ping","id":1,"pad":"` + strings.Repeat("x", maxMessage)
-	c.send(text[:maxMessage-2] + `"}`)
+	text := `{"type":"ping","id":1,"pad":"` + strings.Repeat("x", 64<<10)
+	c.send(text[:64<<10-2] + `"}`)
 	c.mustGet(`{"type":"pong","id":1}`)
+}
+
+// TestWhatTimeCallsFor moves a connection's clock by hand, with the times that the server runs with.
+func TestWhatTimeCallsFor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		format format
+		want   map[time.Duration]string
+	}{
+		"websocket": {websocket, map[time.Duration]string{
+			30 * time.Second: "\x89\x00", 60 * time.Second: "\x89\x00", 90 * time.Second: "\x88\x06\x03\xe9idle",
+		}},
+		"event stream": {0, map[time.Duration]string{
+			15 * time.Second: ": keepalive\n\n", 30 * time.Second: ": keepalive\n\n", 45 * time.Second: ": keepalive\n\n",
+			60 * time.Second: ": keepalive\n\n", 75 * time.Second: ": keepalive\n\n", 90 * time.Second: ": keepalive\n\n",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := New(eventlog.New(origin, eventlog.Options{}), nil, nil, Options{})
+			s := newShard(e)
+			c := &conn{format: tt.format, shard: s}
+			got := map[time.Duration]string{}
+			for s.now = 0; s.now <= 90*time.Second; s.now += time.Second {
+				if s.now < c.due() {
+					continue
+				}
+				if c.expire(); len(c.own) > 0 {
+					got[s.now] = string(c.own)
+					c.own, c.wrote = nil, s.now
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("sent (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func TestHeartbeat(t *testing.T) {

@@ -173,8 +173,8 @@ func TestAtTheLimit(t *testing.T) {
 	if _, scanErr := fmt.Sscanf(string(body), "retry: %d\n\n", &ms); scanErr != nil || err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("%s %q %v", res.Status, body, err)
 	}
-	if media := res.Header.Get("Content-Type"); media != "text/event-stream; charset=utf-8" || ms < 1000 {
-		t.Errorf("Content-Type %s, retry %d", media, ms)
+	if media := res.Header.Get("Content-Type"); media != "text/event-stream; charset=utf-8" || ms < 1000 || !res.Close {
+		t.Errorf("Content-Type %s, retry %d, closed: %v", media, ms, res.Close)
 	}
 
 	// A poll that does not wait, and HEAD, take no place; a place that is given back is there for the next one.

@@ -75,8 +75,11 @@ func eventsHeader(h http.Header) {
 }
 
 // turnAway answers when there is no room. A browser's EventSource gives up for good on any status but 200, so it gets
-// one, with nothing but the time to come back after.
+// one, with nothing but the time to come back after. The connection is closed: where there is no room it is better gone.
 func turnAway(w http.ResponseWriter, r *http.Request, err error) {
+	if r.ProtoMajor == 1 { // later versions share the connection with other requests
+		w.Header().Set("Connection", "close")
+	}
 	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		web.Problem(w, refused(err))
 		return

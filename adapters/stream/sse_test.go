@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/matric/matric-events/adapters/internal/web"
 	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
 )
@@ -140,6 +141,24 @@ func TestEventStreamKeepsTheHeadersOfOthers(t *testing.T) {
 	}
 }
 
+// TestEventStreamForAllowedPages is about streams that are answered ahead of the HTTP server, whose handler adds these headers
+// to all others.
+func TestEventStreamForAllowedPages(t *testing.T) {
+	origins, err := web.ParseOrigins([]string{"https://notes.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, setup{options: Options{Origins: origins}})
+	for page, want := range map[string]string{
+		"https://notes.example": "https://notes.example", "http://hub.example": "http://hub.example", "https://evil.example": "", "null": "",
+	} {
+		h := r.stream("/events?types=job", "Origin: "+page).res.Header
+		if got := h.Get("Access-Control-Allow-Origin"); got != want || h.Get("Vary") != "Origin" {
+			t.Errorf("to %s: Access-Control-Allow-Origin %q, Vary %q", page, got, h.Get("Vary"))
+		}
+	}
+}
+
 func TestEventStreamResumes(t *testing.T) {
 	r := newRig(t, setup{})
 	for n := range 500 { // more than one batch
@@ -233,4 +252,16 @@ func TestEventStreamAtTheEndOfTheServer(t *testing.T) {
 	r.mustClose("server stopped")
 	mustBeProblem(t, r.request("GET /events HTTP/1.1\r\nHost: h\r\n\r\n"), http.StatusServiceUnavailable)
 	mustBeProblem(t, r.request(handshake("/ws")), http.StatusServiceUnavailable)
+}
+
+// Clients that were thrown out together must not all come back together.
+func TestEventStreamRetryDiffers(t *testing.T) {
+	r := newRig(t, setup{})
+	times := map[string]bool{}
+	for range 10 { // of 2000 times
+		times[r.stream("/events").message()] = true
+	}
+	if len(times) < 2 {
+		t.Errorf("ten clients are told the same: %v", times)
+	}
 }

@@ -71,7 +71,7 @@ func (e *Engine) checkHandshake(w http.ResponseWriter, r *http.Request) error {
 		}
 		return &web.StatusError{Status: http.StatusUpgradeRequired, Detail: "this is a WebSocket endpoint; use an Upgrade request, or GET /api/v1/events for server-sent events"}
 	case h.Get("Sec-WebSocket-Version") != "13":
-		w.Header().Set("Sec-WebSocket-Version", "13")
+		w.Header()["Sec-WebSocket-Version"] = []string{"13"} // spelled as in the RFC, for who compares bytes
 		return &web.StatusError{Status: http.StatusUpgradeRequired, Detail: "WebSocket version 13 is required"}
 	case len(h.Values("Origin")) > 1 || !e.opts.Origins.Allow(r):
 		return &web.StatusError{Status: http.StatusForbidden, Detail: "pages of this origin may not connect; see --allowed-origins"}

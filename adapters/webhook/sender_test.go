@@ -151,6 +151,7 @@ func TestSlowReceiversMeetTheDeadline(t *testing.T) {
 		{reason: "drips the head", handle: answer(ok, drip("X-Drip: 1\r\n"))},
 		{reason: "drips within one line of the head", handle: answer(ok+"X-Drip: ", drip("1"))},
 		{reason: "goes on with 1xx", handle: answer("", drip("HTTP/1.1 100 Continue\r\n\r\n"))},
+		{reason: "stops one byte before what is read", handle: answer(ok+"\r\n"+strings.Repeat("x", 64<<10-1), hold), status: 200},
 		{reason: "stops before the body", handle: answer(ok+"Content-Length: 5\r\n\r\n", hold), status: 200},
 		{reason: "drips the body", handle: answer(ok+"Content-Length: 1000000\r\n\r\n", drip("x")), status: 200},
 		{reason: "drips chunks", handle: answer(ok+"Transfer-Encoding: chunked\r\n\r\n", drip("1\r\nx\r\n")), status: 200},
@@ -178,6 +179,14 @@ func TestSlowReceiversMeetTheDeadline(t *testing.T) {
 				t.Errorf("%+v", o)
 			}
 		})
+	}
+}
+
+// What is beyond 64 KiB need not come.
+func TestWhatIsReadIsEnough(t *testing.T) {
+	r := receive(t, answer("HTTP/1.1 200 OK\r\n\r\n"+strings.Repeat("x", 64<<10), hold))
+	if o := sender(t, webhook.Options{AllowCIDR: loopback}).Send(t.Context(), request(t, r.url())); !o.Success() {
+		t.Errorf("%+v", o)
 	}
 }
 

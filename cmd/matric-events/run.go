@@ -249,12 +249,6 @@ func (h *hub) openAgents(services *httpapi.Services, release string) {
 	services.MCP = agents
 }
 
-// net/http reads this much beyond MaxHeaderBytes.
-const (
-	maxRequestHead = 8 << 10
-	headSlop       = 4 << 10
-)
-
 // openServer makes the HTTP server: HTTP/1.1, and HTTP/2 for clients that know beforehand, as proxies do.
 func (h *hub) openServer(handler http.Handler) {
 	protocols := new(http.Protocols)
@@ -265,7 +259,7 @@ func (h *hub) openServer(handler http.Handler) {
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       60 * time.Second, // longer than the longest poll
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    maxRequestHead - headSlop,
+		MaxHeaderBytes:    httpapi.MaxHead, // net/http reads somewhat more
 		Protocols:         protocols,
 		ErrorLog:          telemetry.StandardLog(h.log),
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 )
@@ -28,18 +30,50 @@ func TestByteSize(t *testing.T) {
 	}
 }
 
-// settingNames are those that outside tests rely on.
-const settingNames = `listen database-url standby no-host bus-capacity bus-bytes max-connections max-connections-per-ip
-	max-handshakes-per-second heartbeat idle-timeout write-timeout sse-keepalive allowed-origins require-auth
-	auth-tokens-file webhook-allow-http webhook-allow-cidr webhook-timeout webhook-retry-initial webhook-retry-max
-	webhook-max-in-flight webhook-per-endpoint queue-status-interval shutdown-timeout log-level log-format`
+// defaults are the settings that others rely on, each with its default as config prints it.
+var defaults = map[string]string{
+	"listen": "127.0.0.1:8080", "database-url": "sqlite:matric-events.db", "standby": "", "no-host": "",
+	"bus-capacity": "8192", "bus-bytes": "16MiB",
+	"max-connections": "50000", "max-connections-per-ip": "1024", "max-handshakes-per-second": "1000",
+	"heartbeat": "30s", "idle-timeout": "90s", "write-timeout": "10s", "sse-keepalive": "15s",
+	"allowed-origins": "", "require-auth": "", "auth-tokens-file": "", "webhook-allow-http": "", "webhook-allow-cidr": "",
+	"webhook-timeout": "15s", "webhook-retry-initial": "5s", "webhook-retry-max": "8h", "webhook-max-in-flight": "512", "webhook-per-endpoint": "16",
+	"queue-status-interval": "1s", "shutdown-timeout": "30s", "log-level": "info", "log-format": "auto",
+}
+
+func TestDefaultsAreTheContracts(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"config", "--json"}, &out, &errs); code != 0 {
+		t.Fatalf("config = %d %s", code, errs.String())
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(&out); dec.More(); {
+		var s setting
+		if err := dec.Decode(&s); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(s.Flag, "--")
+		if want, known := defaults[name]; known && s.Default != want {
+			t.Errorf("--%s has the default %q, want %q", name, s.Default, want)
+		}
+		if env := "MATRIC_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); !strings.HasPrefix(s.Env+",", env+",") {
+			t.Errorf("--%s is set by %q, want %s", name, s.Env, env)
+		}
+		seen[name] = true
+	}
+	for name := range defaults {
+		if !seen[name] {
+			t.Errorf("there is no --%s", name)
+		}
+	}
+}
 
 func TestConfigHasEverySettingWithItsVariable(t *testing.T) {
 	var out, errs bytes.Buffer
 	if code := run(t.Context(), []string{"config"}, &out, &errs); code != 0 {
 		t.Fatalf("config = %d %s", code, errs.String())
 	}
-	for name := range strings.FieldsSeq(settingNames) {
+	for name := range defaults {
 		env := "MATRIC_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		found := false
 		for line := range strings.Lines(out.String()) {
@@ -59,6 +93,25 @@ func TestEnvironmentSetsAndFlagsWin(t *testing.T) {
 	for _, want := range []string{"--heartbeat 7s", "--idle-timeout 9s"} {
 		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestDatabaseURLIsReadUnlessOursIsSet(t *testing.T) {
+	for _, tt := range []struct{ ours, common, want string }{
+		{"", "sqlite:common.db", "--database-url sqlite:common.db"},
+		{"sqlite:ours.db", "sqlite:common.db", "--database-url sqlite:ours.db"},
+	} {
+		for name, value := range map[string]string{"MATRIC_DATABASE_URL": tt.ours, "DATABASE_URL": tt.common} {
+			t.Setenv(name, value)
+			if value == "" {
+				_ = os.Unsetenv(name) // what Setenv puts back later
+			}
+		}
+		var out bytes.Buffer
+		run(t.Context(), []string{"config"}, &out, &out)
+		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), tt.want) {
+			t.Errorf("no %q in\n%s", tt.want, out.String())
 		}
 	}
 }

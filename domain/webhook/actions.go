@@ -19,7 +19,7 @@ func DecodeRotation(data []byte) (overlap time.Duration, err error) {
 	var in struct {
 		Seconds *int64 `json:"overlap_seconds"`
 	}
-	if len(bytes.TrimSpace(data)) == 0 {
+	if absent(data) {
 		return DefaultOverlap, nil
 	}
 	if err := domain.DecodeStrict(data, &in); err != nil {
@@ -48,7 +48,7 @@ func DecodeRedelivery(data []byte) (Redelivery, error) {
 		Since  *string `json:"since"`
 	}
 	r := Redelivery{Status: Dead}
-	if len(bytes.TrimSpace(data)) == 0 {
+	if absent(data) {
 		return r, nil
 	}
 	if err := domain.DecodeStrict(data, &in); err != nil {
@@ -67,4 +67,10 @@ func DecodeRedelivery(data []byte) (Redelivery, error) {
 		}
 	}
 	return r, nil
+}
+
+// absent reports whether a body that may be left out is.
+func absent(data []byte) bool {
+	data = bytes.TrimSpace(data)
+	return len(data) == 0 || string(data) == "null"
 }

@@ -172,9 +172,9 @@ func TestDecodeRotation(t *testing.T) {
 		want         time.Duration
 		ok           bool
 	}{
-		{"no body", "", webhook.DefaultOverlap, true},
-		{"blank body", " \n", webhook.DefaultOverlap, true},
-		{"nothing said", "{}", webhook.DefaultOverlap, true},
+		{"no body", "", 24 * time.Hour, true},
+		{"blank body", " \n", 24 * time.Hour, true},
+		{"nothing said", "{}", 24 * time.Hour, true},
 		{"at once", `{"overlap_seconds":0}`, 0, true},
 		{"an hour", `{"overlap_seconds":3600}`, time.Hour, true},
 		{"negative", `{"overlap_seconds":-1}`, 0, false},

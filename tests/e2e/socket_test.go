@@ -118,10 +118,7 @@ func ofSize(path string, size int) string {
 func TestHandshakeOnTheRealServer(t *testing.T) {
 	t.Parallel()
 	s := harness.Serve(t)
-	const (
-		maxHead = 8 << 10
-		slack   = 16 // net/http looks at as much for HTTP/2's preface, and then begins to count
-	)
+	const maxHead = 8 << 10
 	for name, tt := range map[string]struct {
 		request string
 		status  int
@@ -129,11 +126,11 @@ func TestHandshakeOnTheRealServer(t *testing.T) {
 		"as browsers do it":                    {opening(socketPath), http.StatusSwitchingProtocols},
 		"with a query":                         {opening(socketPath + "?types=note"), http.StatusSwitchingProtocols},
 		"a head of 8 KiB":                      {ofSize(socketPath, maxHead), http.StatusSwitchingProtocols},
-		"a head over 8 KiB":                    {ofSize(socketPath, maxHead+slack), http.StatusRequestHeaderFieldsTooLarge},
+		"a head over 8 KiB":                    {ofSize(socketPath, maxHead+1), http.StatusRequestHeaderFieldsTooLarge},
 		"a head of 64 KiB":                     {ofSize(socketPath, 64<<10), http.StatusRequestHeaderFieldsTooLarge},
 		"a query of 8 KiB":                     {opening(socketPath + "?x=" + strings.Repeat("x", maxHead)), http.StatusRequestHeaderFieldsTooLarge},
 		"a head of 8 KiB for another path":     {strings.Replace(ofSize("/livez", maxHead), "Upgrade: websocket", "X-Another: aspect ", 1), http.StatusOK},
-		"a head over 8 KiB for another path":   {ofSize("/livez", maxHead+slack), http.StatusRequestHeaderFieldsTooLarge},
+		"a head over 8 KiB for another path":   {ofSize("/livez", maxHead+1), http.StatusRequestHeaderFieldsTooLarge},
 		"very many fields":                     {opening(socketPath, strings.Repeat("X: y\r\n", 3000)+"X: z"), http.StatusRequestHeaderFieldsTooLarge},
 		"no upgrade":                           {plain(socketPath), http.StatusUpgradeRequired},
 		"no upgrade, with a query":             {plain(socketPath + "?types=note"), http.StatusUpgradeRequired},
@@ -159,11 +156,21 @@ func TestHandshakeOnTheRealServer(t *testing.T) {
 			_ = c.Close()
 		})
 	}
+	t.Run("the version is spelled as in the RFC", func(t *testing.T) {
+		c := dial(t, s, "127.0.0.1")
+		if _, err := io.WriteString(c, strings.Replace(opening(socketPath, "Connection: close"), "Version: 13", "Version: 8", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(c); err != nil || !strings.Contains(string(answer), "\r\nSec-WebSocket-Version: 13\r\n") {
+			t.Errorf("%v: %s", err, answer)
+		}
+	})
 	t.Run("after other requests", func(t *testing.T) {
 		c := dial(t, s, "127.0.0.1")
 		c.mustAsk(t, http.StatusOK, plain("/livez"))
 		c.mustAsk(t, http.StatusNotFound, plain("/nowhere"))
 		c.mustAsk(t, http.StatusUpgradeRequired, plain(socketPath))
+		c.mustAsk(t, http.StatusRequestHeaderFieldsTooLarge, ofSize("/livez", maxHead+1))
 		c.upgrade(t, socketPath)
 		if got := c.text(t); !strings.HasPrefix(got, `{"type":"QueueStatus"`) {
 			t.Errorf("first frame %s", got)
