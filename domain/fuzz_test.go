@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -254,3 +255,28 @@ func FuzzParseJobType(f *testing.F) {
 }
 
 func isSpaceOrComma(r rune) bool { return r == ',' || unicode.IsSpace(r) }
+
+// Of an object that encoding/json reads, those are refused that have a member whose name cannot be one of ours, wherever in the
+// object it stands and however it is written; and null.
+func FuzzDecodeStrict(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `null`, ` {"a":1} `, `{"A":1}`, `{"a":{"A":[{"B":1}]}}`, `{"a":"\",\"B\":1"}`, `{"\u0061":1}`, `{"\u0041":1}`, `{"a":[1,"B",{"C":"}"}],"D":2}`, `{"a_1":"B","":0}`,
+		`{"a\\":1}`, `{"ſ":1}`, `{"a":1,"a":2}`, `[]`, `{"a":1}{"b":2}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var want, got map[string]json.RawMessage
+		bad := json.Unmarshal(body, &want) != nil || want == nil
+		for name := range want {
+			bad = bad || strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789_", r) })
+		}
+		err := domain.DecodeStrict(body, &got)
+		if bad != (err != nil) {
+			t.Fatalf("%s: %v", body, err)
+		}
+		if err != nil {
+			mustBeFieldError(t, err)
+		}
+	})
+}
