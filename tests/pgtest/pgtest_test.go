@@ -29,6 +29,9 @@ func TestDatabaseIsDropped(t *testing.T) {
 		dsn = pgtest.Database(t)
 		open(t, dsn) // and left open
 	})
+	if dsn == "" {
+		t.Skip("there was no database")
+	}
 	if err := open(t, dsn).PingContext(t.Context()); err == nil || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("after the test: %v; want the database gone", err)
 	}
