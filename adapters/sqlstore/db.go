@@ -103,6 +103,8 @@ type outboxReader interface {
 type hold interface {
 	// watch returns nil when ctx ends, and an error when the hold is lost.
 	watch(ctx context.Context) error
+	// check returns nil while the database is ours; an error also while it may be again soon.
+	check(ctx context.Context) error
 	Close() error
 }
 

@@ -75,8 +75,11 @@ func (o *Outbox) Wait(ctx context.Context) error {
 	return o.db.reader.wait(ctx)
 }
 
-// WriteCanary implements ports.Probe.
+// WriteCanary implements ports.Probe. It fails while another server could take the database over.
 func (o *Outbox) WriteCanary(ctx context.Context, id domain.UUID) error {
+	if err := o.db.hold.check(ctx); err != nil {
+		return fmt.Errorf("sqlstore: the hold on the database is lost: %w: %w", domain.ErrUnavailable, err)
+	}
 	if _, err := o.db.write.ExecContext(ctx, o.db.write.Rebind(insertOutbox), KindCanary, `{"event_id":"`+id.String()+`"}`); err != nil {
 		return fmt.Errorf("sqlstore: write canary %s: %w", id, translate(err))
 	}

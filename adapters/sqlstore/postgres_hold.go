@@ -134,7 +134,7 @@ func (h *sessionHold) watch(ctx context.Context) error {
 			return nil
 		case <-pulse.C:
 		}
-		if h.alive(ctx) || ctx.Err() != nil {
+		if h.check(ctx) == nil || ctx.Err() != nil {
 			continue
 		}
 		err := h.retake(ctx)
@@ -144,17 +144,17 @@ func (h *sessionHold) watch(ctx context.Context) error {
 	}
 }
 
-// alive reports whether the connection answers.
-func (h *sessionHold) alive(ctx context.Context) bool {
+// check returns nil if the connection answers.
+func (h *sessionHold) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
 	defer cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conn == nil {
-		return false
+		return driver.ErrBadConn
 	}
 	_, err := h.conn.ExecContext(ctx, `SELECT 1`)
-	return err == nil
+	return err
 }
 
 // ask runs a query of one value on the connection.

@@ -43,9 +43,23 @@ func TestPostgresHoldIsTakenAgain(t *testing.T) {
 		t.Fatalf("held by %T", db.hold)
 	}
 	h.pulse = time.Millisecond
+	terminateHolder(t, db)
+	for range 2 { // it is not well until the database is ours again
+		if err := db.Outbox().WriteCanary(t.Context(), testID(1)); !errors.Is(err, domain.ErrUnavailable) {
+			t.Errorf("WriteCanary = %v without the hold", err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- db.Run(ctx) }()
+	for lost := 0; holderPID(t, db) == lost; {
+		if ctx.Err() != nil {
+			t.Fatal("it was not taken")
+		}
+	}
+	if err := db.Outbox().WriteCanary(t.Context(), testID(2)); err != nil {
+		t.Error(err)
+	}
 	for range 3 {
 		lost := terminateHolder(t, db)
 		for who := lost; who == lost || who == 0; who = holderPID(t, db) {

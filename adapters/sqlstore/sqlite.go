@@ -94,6 +94,8 @@ func awaitFile(ctx context.Context, path string, standby func(holder string)) (i
 // fileHold holds a database by a lock that the kernel keeps for as long as the process lives.
 type fileHold struct{ io.Closer }
 
+func (fileHold) check(context.Context) error { return nil }
+
 func (fileHold) watch(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

@@ -73,9 +73,28 @@ func FreePort(t testing.TB) string {
 // Standby starts a server that waits for another one's end, and returns once it waits.
 func Standby(t testing.TB, flags ...string) *Server {
 	t.Helper()
-	s := start(t, append([]string{"--standby"}, flags...))
-	s.await(s.waits)
+	s, waits := Join(t, flags...)
+	if !waits {
+		t.Fatalf("nobody else has the database\n%s", s.Stderr())
+	}
 	return s
+}
+
+// Join starts a server that waits for another one's end if there is one, and returns once it waits, or serves.
+func Join(t testing.TB, flags ...string) (s *Server, waits bool) {
+	t.Helper()
+	s = start(t, append([]string{"--standby"}, flags...))
+	select {
+	case s.URL = <-s.waits:
+		return s, true
+	case s.URL = <-s.ready:
+		return s, false
+	case <-s.exited:
+		t.Fatalf("the server ended: %v\n%s", s.err, s.Stderr())
+	case <-time.After(Patience):
+		t.Fatalf("the server is not there after %v\n%s", Patience, s.Stderr())
+	}
+	return nil, false
 }
 
 // Race starts several servers at once, each to stand by if another one is first, and returns the one that is ready and

@@ -47,7 +47,9 @@ func (s *soak) deadly() []fault {
 	return []fault{
 		{"kill -9", func(context.Context) { s.hub.kill(); s.kills++ }},
 		{"SIGTERM", func(context.Context) { graceful(s.hub.stop()) }},
-		{"kill -9, standby takes over", func(context.Context) { s.hub.handOver((*harness.Server).Kill); s.kills++ }},
+		{"kill -9, standby takes over", func(context.Context) {
+			s.hub.handOver(func(h *harness.Server) { h.Kill(); s.kills++ })
+		}},
 		{"SIGTERM, standby takes over", func(context.Context) {
 			s.hub.handOver(func(h *harness.Server) { graceful(h.Stop()) })
 		}},

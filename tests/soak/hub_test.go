@@ -80,13 +80,17 @@ func (h *hub) stop() int {
 	return code
 }
 
-// handOver starts a process that stands by, ends the one that serves, and waits until the other one does.
+// handOver starts a process that stands by, ends the one that serves, and waits until the other one serves.
 func (h *hub) handOver(end func(*harness.Server)) {
 	listen := harness.FreePort(h.t)
-	next := harness.Standby(h.t, h.at(listen)...)
+	next, waits := harness.Join(h.t, h.at(listen)...)
 	h.life.Add(1)
-	end(h.current())
-	next.AwaitReady()
+	if waits {
+		end(h.current())
+		next.AwaitReady()
+	} else { // a fault had just ended the connection on which the database is held: who lost it ends by itself
+		h.current().Wait()
+	}
 	h.mu.Lock()
 	h.server, h.listen = next, listen
 	h.mu.Unlock()
