@@ -38,7 +38,12 @@ const postgresNow = `to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T
 
 // postgresObjects is made anew at every start, as on SQLite. The functions name the schema of the outbox, for other
 // programs that insert jobs may look elsewhere first. The states and texts are those of SQLite's triggers.
+//
+// Others may be using the table: a server that has just lost its hold on the database, an application, a backup. Its lock is
+// taken once, at the beginning, and keeps everybody out but those who only read: a transaction that has locked a row, and
+// changes it next, would wait for us, and we for it.
 const postgresObjects = `
+LOCK TABLE river_job IN EXCLUSIVE MODE;
 CREATE UNIQUE INDEX IF NOT EXISTS matric_job_id ON river_job (` + postgresJobID + `);
 CREATE INDEX IF NOT EXISTS matric_job_note ON river_job (` + postgresNoteID + `, id) WHERE ` + postgresNoteID + ` IS NOT NULL;
 
@@ -87,10 +92,8 @@ END $f$;
 
 $sql$, '@schema', quote_ident(current_schema())); END $do$;
 
-DROP TRIGGER IF EXISTS matric_job_insert ON river_job;
-DROP TRIGGER IF EXISTS matric_job_update ON river_job;
-CREATE TRIGGER matric_job_insert AFTER INSERT ON river_job FOR EACH ROW EXECUTE FUNCTION matric_job_insert();
-CREATE TRIGGER matric_job_update AFTER UPDATE OF state ON river_job FOR EACH ROW
+CREATE OR REPLACE TRIGGER matric_job_insert AFTER INSERT ON river_job FOR EACH ROW EXECUTE FUNCTION matric_job_insert();
+CREATE OR REPLACE TRIGGER matric_job_update AFTER UPDATE OF state ON river_job FOR EACH ROW
 	WHEN (NEW.state <> OLD.state AND (OLD.state = 'running' OR NEW.state IN ('running', 'completed', 'discarded', 'cancelled')))
 	EXECUTE FUNCTION matric_job_update();`
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matric/matric-events/adapters/jobs"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/tests/contract"
 	"github.com/matric/matric-events/tests/pgtest"
@@ -111,4 +112,71 @@ func explain(t *testing.T, db *sql.DB, query string) string {
 		t.Fatal(err)
 	}
 	return plan.String()
+}
+
+// A queue is opened while others use its table: neither waits for a reader, and nobody is lost to a deadlock.
+func TestPostgresOpensBesideOthers(t *testing.T) {
+	const (
+		read  = `SELECT FROM river_job`
+		write = `INSERT INTO river_job (kind, args, max_attempts, state, attempt)
+			SELECT 'job', jsonb_build_object('job_id', gen_random_uuid(), 'job_type', 'NoteAnalysis'), 3, 'running', 1`
+	)
+	for _, c := range []struct {
+		name        string
+		first, then string // of the other transaction, before the queue is opened and meanwhile
+		waits       bool
+	}{
+		{"a backup reads", read, "", false},
+		{"a reader writes later", read, write, false},
+		{"a writer writes again", write, write, true},
+		{"a worker ends its job", `SELECT FROM river_job FOR UPDATE`, `UPDATE river_job SET state = 'completed', finalized_at = now()`, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			db, _ := openTest(t, pgtest.Database(t))
+			if _, err := db.SQL().ExecContext(ctx, write); err != nil {
+				t.Fatal(err)
+			}
+			tx, err := db.SQL().BeginTx(ctx, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback()
+			if _, err := tx.ExecContext(ctx, c.first); err != nil {
+				t.Fatal(err)
+			}
+			opened := make(chan error, 1)
+			go func() {
+				_, err := jobs.Open(ctx, db.SQL(), db.ReadSQL(), db, newID, nil)
+				opened <- err
+			}()
+			if c.waits {
+				awaitLock(ctx, t, db.ReadSQL())
+			} else if err := <-opened; err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.ExecContext(ctx, c.then); err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if c.waits {
+				if err := <-opened; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// awaitLock returns once somebody waits for the lock of a table.
+func awaitLock(ctx context.Context, t *testing.T, db *sql.DB) {
+	t.Helper()
+	for waits := false; !waits; {
+		if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'river_job'::regclass AND NOT granted)`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
