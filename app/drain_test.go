@@ -133,6 +133,7 @@ func TestDrainPublishesOnceWhatItCannotRemove(t *testing.T) {
 		outbox.add(ports.OutboxRecord{Note: &domain.NoteEvent{EventID: testID(), Note: domain.NoteUpdated{NoteID: testID(), Operation: domain.Created}}})
 		outbox.stuck.Store(false)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if _, drained := b.Published(); drained[domain.TypeJobCompleted] != 1 || drained[domain.TypeNoteUpdated] != 2 {
 			t.Errorf("%d ends of one job and %d changes of two notes were published", drained[domain.TypeJobCompleted], drained[domain.TypeNoteUpdated])
 		}

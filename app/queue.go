@@ -106,24 +106,38 @@ func (m *QueueMonitor) Snapshot(ctx context.Context) (domain.Event, error) {
 }
 
 // CountJobs implements ports.JobCounter: the sum of all counters. It counts anew only when something has changed. With an
-// error it returns the counts known last.
+// error it returns the counts known last. It returns when ctx ends, whatever the counters make of that.
 func (m *QueueMonitor) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
+	done := make(chan error, 1)
 	select {
 	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
+		go func() { // a counter that hangs must not hang us
+			defer func() { <-m.turn }()
+			done <- m.count(ctx)
+		}()
 	case <-ctx.Done():
-		last, _ := m.known()
-		return last.QueueStatus, fmt.Errorf("waiting for another count: %w", ctx.Err())
 	}
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("the jobs are not counted yet: %w", ctx.Err())
+	}
+	last, _ := m.known()
+	return last.QueueStatus, err
+}
+
+// count brings the counts up to date if they may not be. The caller has the turn.
+func (m *QueueMonitor) count(ctx context.Context) error {
 	last, counters := m.known()
 	next := count{changes: m.changes.Load()}
 	if last.changes == next.changes && time.Since(last.at) < maxCountAge {
-		return last.QueueStatus, nil
+		return nil
 	}
 	for _, c := range counters {
 		counts, err := c.CountJobs(ctx)
 		if err != nil {
-			return last.QueueStatus, err
+			return err
 		}
 		next.Running += counts.Running
 		next.Pending += counts.Pending
@@ -132,7 +146,7 @@ func (m *QueueMonitor) CountJobs(ctx context.Context) (domain.QueueStatus, error
 	defer m.mu.Unlock()
 	next.at = time.Now()
 	m.last = next
-	return next.QueueStatus, nil
+	return nil
 }
 
 func (m *QueueMonitor) known() (count, []ports.JobCounter) {
