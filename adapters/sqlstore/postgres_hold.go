@@ -12,7 +12,6 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
-	"github.com/lib/pq/pqerror"
 )
 
 // The advisory locks of this program within one database. PostgreSQL has one space of numbers for all programs: these are
@@ -31,11 +30,14 @@ const (
 	sessionPulse    = time.Second
 	sessionTimeout  = 5 * time.Second // for its answer
 	sessionPatience = "1s"            // with another holder
+	standbyPatience = "3s"            // likewise, at a time, of a server that stands by; less than the server may take to answer
 	standbyPause    = time.Second     // between tries of a server that stands by and has lost its connection
 )
 
-// sessionSettings make the server find out soon when a machine is gone that had the lock, and wait for one as long as it
-// takes.
+// awaitHold takes the lock, or gives up after the lock_timeout without an error, which the server would write to its log.
+var awaitHold = fmt.Sprintf(`DO $$ BEGIN PERFORM pg_advisory_lock(%d); EXCEPTION WHEN lock_not_available THEN END $$`, int64(holdLock))
+
+// sessionSettings make the server find out soon when a machine is gone that had the lock, and leave a session alone.
 var sessionSettings = map[string]string{
 	"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
 	"statement_timeout": "0", "idle_session_timeout": "0",
@@ -63,12 +65,17 @@ func takeSession(ctx context.Context, cfg pq.Config, standby func(holder string)
 	return h, nil
 }
 
-// await waits for the lock in the server, which hands it over at the moment that the holder's connection ends.
+// await waits for the lock in the server, which hands it over at the moment that the holder's connection ends. It begins anew
+// every few seconds: a statement that waits has a snapshot, and as long as that is there nothing that is deleted anywhere in
+// the database can be cleared away, and CREATE INDEX CONCURRENTLY does not end.
 func (h *sessionHold) await(ctx context.Context) error {
 	for {
-		err := h.take(ctx, "0")
+		err := h.take(ctx, standbyPatience)
 		if err == nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
+		}
+		if _, held := errors.AsType[heldError](err); held {
+			continue
 		}
 		select { // the server has restarted, or is away
 		case <-time.After(standbyPause):
@@ -77,8 +84,8 @@ func (h *sessionHold) await(ctx context.Context) error {
 	}
 }
 
-// take gets a new connection and the lock on it, or says who has the lock. It waits a little for a process that has just
-// died, of which the server may not know yet; with a patience of 0, for as long as it takes.
+// take gets a new connection and the lock on it, or says who has the lock. It waits a little: for a process that has just
+// died, of which the server may not know yet.
 func (h *sessionHold) take(ctx context.Context, patience string) (err error) {
 	conn, err := h.pool.Conn(ctx)
 	if err != nil {
@@ -92,12 +99,15 @@ func (h *sessionHold) take(ctx context.Context, patience string) (err error) {
 	if _, err := conn.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, false)`, patience); err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(holdLock))
-	if pq.As(err, pqerror.LockNotAvailable) != nil {
-		return heldError(holder(ctx, conn))
-	}
-	if err != nil {
+	if _, err := conn.ExecContext(ctx, awaitHold); err != nil {
 		return err
+	}
+	var ours bool
+	if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, int64(holdLock)).Scan(&ours); err != nil {
+		return err
+	}
+	if !ours {
+		return heldError(holder(ctx, conn))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

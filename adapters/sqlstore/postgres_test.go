@@ -210,3 +210,43 @@ func TestPostgresTranslate(t *testing.T) {
 		t.Errorf("a mistake of ours is not the fault of the world: %v", got)
 	}
 }
+
+// A statement that waits has a snapshot, which VACUUM and CREATE INDEX CONCURRENTLY of anybody respect. A server may stand
+// by for weeks.
+func TestPostgresStandbyHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	url := pgtest.Database(t)
+	db := openKind(t, url)
+	cfg, err := postgresConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, standing := make(chan error, 1), make(chan struct{})
+	go func() {
+		h, err := takeSession(ctx, cfg, func(string) { close(standing) })
+		if err == nil {
+			err = h.Close()
+		}
+		taken <- err
+	}()
+	<-standing
+	for waits := false; !waits; {
+		if err := db.SQL().QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event = 'advisory')`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, statement := range []string{`CREATE TABLE pet (name text)`, `CREATE INDEX CONCURRENTLY pet_name ON pet (name)`} {
+		if _, err := db.SQL().ExecContext(ctx, statement); err != nil {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-taken; err != nil {
+		t.Errorf("the server that stands by: %v", err)
+	}
+}
