@@ -86,6 +86,10 @@ func postgresConfig(dsn string) (pq.Config, error) {
 
 // postgresPool returns a pool of connections with settings of their own.
 func postgresPool(cfg pq.Config, size int, settings map[string]string) *sqlx.DB {
+	return poolOf(postgresConnector(cfg, settings), size)
+}
+
+func postgresConnector(cfg pq.Config, settings map[string]string) *pq.Connector {
 	cfg = cfg.Clone()
 	cfg.Runtime["synchronous_commit"] = "on" // whatever the server is set to: a write that was reported done must not be lost
 	cfg.Runtime["matric.hub"] = "on"         // triggers need not tell us of what we do ourselves
@@ -96,6 +100,10 @@ func postgresPool(cfg pq.Config, size int, settings map[string]string) *sqlx.DB 
 	if err != nil {
 		panic("sqlstore: " + err.Error()) // it was checked when it was read
 	}
+	return connector
+}
+
+func poolOf(connector *pq.Connector, size int) *sqlx.DB {
 	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)

@@ -28,13 +28,14 @@ const (
 	// sessionPulse is how often a session is looked at. When it breaks, a server that stands by has the lock at once; the
 	// one that had it must find out.
 	sessionPulse    = time.Second
-	sessionTimeout  = 5 * time.Second // for its answer
+	sessionTimeout  = 5 * time.Second // for its answer, whatever it is asked
 	sessionPatience = "1s"            // with another holder
 	standbyPatience = "3s"            // likewise, at a time, of a server that stands by; less than the server may take to answer
 	standbyPause    = time.Second     // between tries of a server that stands by and has lost its connection
 )
 
-// awaitHold takes the lock, or gives up after the lock_timeout without an error, which the server would write to its log.
+// awaitHold waits for the lock, and takes it or gives up after the lock_timeout; without an error, which the server would
+// write to its log.
 var awaitHold = fmt.Sprintf(`DO $$ BEGIN PERFORM pg_advisory_lock(%d); EXCEPTION WHEN lock_not_available THEN END $$`, int64(holdLock))
 
 // sessionSettings make the server find out soon when a machine is gone that had the lock, and leave a session alone.
@@ -53,7 +54,9 @@ type sessionHold struct {
 }
 
 func takeSession(ctx context.Context, cfg pq.Config, standby func(holder string)) (*sessionHold, error) {
-	h := &sessionHold{pool: postgresPool(cfg, 1, sessionSettings), pulse: sessionPulse}
+	connector := postgresConnector(cfg, sessionSettings)
+	connector.Dialer(promptDialer{})
+	h := &sessionHold{pool: poolOf(connector, 1), pulse: sessionPulse}
 	err := h.take(ctx, sessionPatience)
 	if who, held := errors.AsType[heldError](err); held && standby != nil {
 		standby(string(who))
@@ -99,11 +102,13 @@ func (h *sessionHold) take(ctx context.Context, patience string) (err error) {
 	if _, err := conn.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, false)`, patience); err != nil {
 		return err
 	}
-	if _, err := conn.ExecContext(ctx, awaitHold); err != nil {
-		return err
+	ours, err := tryHold(ctx, conn)
+	if err == nil && !ours {
+		if _, err = conn.ExecContext(ctx, awaitHold); err == nil {
+			ours, err = tryHold(ctx, conn)
+		}
 	}
-	var ours bool
-	if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, int64(holdLock)).Scan(&ours); err != nil {
+	if err != nil {
 		return err
 	}
 	if !ours {
@@ -113,6 +118,12 @@ func (h *sessionHold) take(ctx context.Context, patience string) (err error) {
 	defer h.mu.Unlock()
 	h.conn = conn
 	return nil
+}
+
+// tryHold reports whether the lock is ours. Who has it already has it twice then, which makes no difference.
+func tryHold(ctx context.Context, conn *sql.Conn) (ours bool, err error) {
+	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, int64(holdLock)).Scan(&ours)
+	return ours, err
 }
 
 // holder describes who has the lock.
@@ -156,8 +167,6 @@ func (h *sessionHold) watch(ctx context.Context) error {
 
 // check returns nil if the connection answers.
 func (h *sessionHold) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
-	defer cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conn == nil {
@@ -191,9 +200,7 @@ func (h *sessionHold) drop() {
 	if h.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), sessionTimeout)
-	defer cancel()
-	_, _ = h.conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // at once; the server may notice the end later
+	_, _ = h.conn.ExecContext(context.Background(), `SELECT pg_advisory_unlock_all()`) // at once; the server may notice the end later
 	_ = h.conn.Raw(func(any) error { return driver.ErrBadConn })      // the pool discards it
 	_ = h.conn.Close()
 	h.conn = nil
