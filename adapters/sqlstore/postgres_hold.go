@@ -38,11 +38,8 @@ const (
 // write to its log.
 var awaitHold = fmt.Sprintf(`DO $$ BEGIN PERFORM pg_advisory_lock(%d); EXCEPTION WHEN lock_not_available THEN END $$`, int64(holdLock))
 
-// sessionSettings make the server find out soon when a machine is gone that had the lock, and leave a session alone.
-var sessionSettings = map[string]string{
-	"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
-	"statement_timeout": "0", "idle_session_timeout": "0",
-}
+// sessionSettings make the server leave a session alone.
+var sessionSettings = map[string]string{"statement_timeout": "0", "idle_session_timeout": "0"}
 
 // sessionHold holds a database by an advisory lock, which lives as long as one connection does.
 type sessionHold struct {
@@ -201,7 +198,7 @@ func (h *sessionHold) drop() {
 		return
 	}
 	_, _ = h.conn.ExecContext(context.Background(), `SELECT pg_advisory_unlock_all()`) // at once; the server may notice the end later
-	_ = h.conn.Raw(func(any) error { return driver.ErrBadConn })      // the pool discards it
+	_ = h.conn.Raw(func(any) error { return driver.ErrBadConn })                       // the pool discards it
 	_ = h.conn.Close()
 	h.conn = nil
 }

@@ -173,6 +173,19 @@ func TestPostgresConnectionSettings(t *testing.T) {
 			t.Errorf("%s = %s, %v; want %s", c.setting, got, err, c.want)
 		}
 	}
+	// The server must not keep the locks of a machine that is gone. On a Unix socket the settings do nothing, but are there.
+	const told = `SELECT count(*) FROM pg_settings WHERE name LIKE 'tcp_keepalives%' AND source = 'client'`
+	for name, ask := range map[string]func(settings *int) error{
+		"writers": func(n *int) error { return db.write.GetContext(t.Context(), n, told) },
+		"readers": func(n *int) error { return db.read.GetContext(t.Context(), n, told) },
+		"drain":   func(n *int) error { return db.drain.GetContext(t.Context(), n, told) },
+		"hold":    func(n *int) error { return db.hold.(*sessionHold).ask(t.Context(), n, told) },
+	} {
+		var settings int
+		if err := ask(&settings); err != nil || settings != 3 {
+			t.Errorf("%s: %d settings of keepalives, %v; want all three", name, settings, err)
+		}
+	}
 	for dsn, want := range map[string]string{"": "prefer", "?sslmode=verify-full": "verify-full", "?sslmode=disable": "disable"} {
 		if cfg, err := postgresConfig("postgres://user@127.0.0.1/db" + dsn); err != nil || string(cfg.SSLMode) != want {
 			t.Errorf("sslmode of %q is %q, %v; want %q", dsn, cfg.SSLMode, err, want)
