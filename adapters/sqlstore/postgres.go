@@ -103,6 +103,7 @@ func postgresConnector(cfg pq.Config, settings map[string]string) *pq.Connector 
 	if err != nil {
 		panic("sqlstore: " + err.Error()) // it was checked when it was read
 	}
+	connector.Dialer(dialer{})
 	return connector
 }
 

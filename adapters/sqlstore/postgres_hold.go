@@ -52,7 +52,7 @@ type sessionHold struct {
 
 func takeSession(ctx context.Context, cfg pq.Config, standby func(holder string)) (*sessionHold, error) {
 	connector := postgresConnector(cfg, sessionSettings)
-	connector.Dialer(promptDialer{})
+	connector.Dialer(dialer{answer: sessionTimeout})
 	h := &sessionHold{pool: poolOf(connector, 1), pulse: sessionPulse}
 	err := h.take(ctx, sessionPatience)
 	if who, held := errors.AsType[heldError](err); held && standby != nil {
