@@ -117,8 +117,8 @@ func explain(t *testing.T, db *sql.DB, query string) string {
 // A queue is opened while others use its table: neither waits for a reader, and nobody is lost to a deadlock.
 func TestPostgresOpensBesideOthers(t *testing.T) {
 	const (
-		read  = `SELECT FROM river_job`
-		dump  = `DO $$ DECLARE t regclass; BEGIN
+		read = `SELECT FROM river_job`
+		dump = `DO $$ DECLARE t regclass; BEGIN
 			FOR t IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace LOOP
 				EXECUTE 'LOCK TABLE ' || t || ' IN ACCESS SHARE MODE';
 			END LOOP; END $$`

@@ -372,7 +372,7 @@ func TestPostgresOutboxIsKeptWithoutTheHold(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- db.Run(ctx) }()
-	for err := error(domain.ErrUnavailable); errors.Is(err, domain.ErrUnavailable); {
+	for err := domain.ErrUnavailable; errors.Is(err, domain.ErrUnavailable); {
 		err = db.Outbox().Remove(ctx, records[0].Position)
 	}
 	if records, err := db.Outbox().Pending(ctx, 10); err != nil || len(records) != 0 {
