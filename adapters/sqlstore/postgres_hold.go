@@ -30,7 +30,7 @@ const (
 	sessionPulse    = time.Second
 	sessionTimeout  = 5 * time.Second // for its answer, whatever it is asked
 	sessionPatience = "1s"            // with another holder
-	standbyPatience = "3s"            // likewise, at a time, of a server that stands by; less than the server may take to answer
+	standbyPatience = "900ms"         // likewise, at a time; less than the second after which PostgreSQL looks for deadlocks
 	standbyPause    = time.Second     // between tries of a server that stands by and has lost its connection
 )
 
@@ -66,7 +66,7 @@ func takeSession(ctx context.Context, cfg pq.Config, standby func(holder string)
 }
 
 // await waits for the lock in the server, which hands it over at the moment that the holder's connection ends. It begins anew
-// every few seconds: a statement that waits has a snapshot, and as long as that is there nothing that is deleted anywhere in
+// every second: a statement that waits has a snapshot, and as long as that is there nothing that is deleted anywhere in
 // the database can be cleared away, and CREATE INDEX CONCURRENTLY does not end.
 func (h *sessionHold) await(ctx context.Context) error {
 	for {
