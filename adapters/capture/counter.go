@@ -18,8 +18,8 @@ type Counter struct {
 	db     *sql.DB
 	report func(kind string, err error)
 
-	fault int64     // the newest one that was reported, or found at the start; of Run alone
-	rest  time.Time // until when not to count anew, after that failed; of Run alone
+	fault int64                // the newest one that was reported, or found at the start; of Run alone
+	rest  map[string]time.Time // until when not to count which capture anew; of Run alone
 }
 
 var _ ports.JobCounter = (*Counter)(nil)
@@ -27,7 +27,7 @@ var _ ports.JobCounter = (*Counter)(nil)
 // NewCounter returns a counter on a database of which the hub's tables are the first in the search_path. report is told
 // what went wrong.
 func NewCounter(db *sql.DB, report func(kind string, err error)) *Counter {
-	return &Counter{db: db, report: report}
+	return &Counter{db: db, report: report, rest: map[string]time.Time{}}
 }
 
 // CountJobs implements ports.JobCounter.
@@ -45,6 +45,8 @@ func (c *Counter) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
 const (
 	tidyInterval = time.Second
 	failureRest  = 30 * time.Second
+	countLong    = time.Second
+	countRest    = 20 // times as long as it took, after a count that took long, though there are new faults all the time
 	maxCountAge  = 24 * time.Hour
 	faultsKept   = 1000
 )
@@ -80,9 +82,12 @@ func (c *Counter) tidy(ctx context.Context) error {
 	if err := c.tellFaults(ctx); err != nil {
 		return failure("tidy", err)
 	}
-	if time.Now().Before(c.rest) {
-		return nil
-	}
+	return failure("tidy", c.recountDue(ctx))
+}
+
+// recountDue counts anew what needs it, and forgets old faults, which have then been seen to. Where one capture cannot be
+// counted the others are.
+func (c *Counter) recountDue(ctx context.Context) error {
 	var due []string
 	scan := func(rows *sql.Rows) error {
 		var name string
@@ -90,21 +95,28 @@ func (c *Counter) tidy(ctx context.Context) error {
 		due = append(due, name)
 		return err
 	}
-	err := each(ctx, c.db, scan, `SELECT c.name FROM capture AS c LEFT JOIN capture_count AS n ON n.capture = c.name
+	if err := each(ctx, c.db, scan, `SELECT c.name FROM capture AS c LEFT JOIN capture_count AS n ON n.capture = c.name
 		WHERE n.capture IS NULL OR n.counted_at < clock_timestamp() - make_interval(secs => $1)
-			OR n.faults < (SELECT max(f.id) FROM capture_fault AS f WHERE f.capture = c.name)`, maxCountAge.Seconds())
+			OR n.faults < (SELECT max(f.id) FROM capture_fault AS f WHERE f.capture = c.name)`, maxCountAge.Seconds()); err != nil || len(due) == 0 {
+		return err
+	}
+	var all error
 	for _, name := range due {
-		if err == nil {
-			err = Recount(ctx, c.db, name)
+		began := time.Now()
+		if began.Before(c.rest[name]) {
+			continue
+		}
+		err := Recount(ctx, c.db, name)
+		switch now := time.Now(); {
+		case err != nil:
+			all = errors.Join(all, fmt.Errorf("%s: %w", name, err))
+			c.rest[name] = now.Add(failureRest) // a right may be missing: it will be tomorrow
+		case now.Sub(began) > countLong:
+			c.rest[name] = now.Add(countRest * now.Sub(began))
 		}
 	}
-	if err != nil {
-		c.rest = time.Now().Add(failureRest) // a right may be missing: it will be tomorrow
-	}
-	if err == nil && len(due) > 0 {
-		_, err = c.db.ExecContext(ctx, `DELETE FROM capture_fault WHERE id <= (SELECT id FROM capture_fault ORDER BY id DESC OFFSET $1 LIMIT 1)`, faultsKept)
-	}
-	return failure("tidy", err)
+	_, err := c.db.ExecContext(ctx, `DELETE FROM capture_fault WHERE id <= (SELECT id FROM capture_fault ORDER BY id DESC OFFSET $1 LIMIT 1)`, faultsKept)
+	return errors.Join(all, err)
 }
 
 // tellFaults reports changes whose events were lost since the last call.

@@ -129,3 +129,37 @@ func churn(t *testing.T, r *rig, seed int) {
 		}
 	}
 }
+
+// Of several captures one cannot be counted, for its table is gone. The others are, and faults do not pile up.
+func TestCountsOfOthersThanTheBroken(t *testing.T) {
+	t.Parallel()
+	const kept = faultsKept + 5
+	for _, broken := range []string{"a", "z"} {
+		r := newRig(t, matricSchema)
+		r.exec(`CREATE TABLE task (id uuid PRIMARY KEY, status text)`)
+		r.attach("preset: matric\nnotes: false")
+		m, err := ParseMapping([]byte("jobs: {table: task, id: id, status: status, states: {queued: [new]}}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Attach(t.Context(), r.hub, broken, m, nil); err != nil {
+			t.Fatal(err)
+		}
+		r.exec(`DROP TABLE task`)
+		r.exec(`INSERT INTO job_queue (job_type) VALUES ('x')`)
+		if _, err := r.hub.ExecContext(t.Context(), `INSERT INTO capture_fault (capture, source, code, message)
+			SELECT $1, 'x', '22000', 'x' FROM generate_series(1, $2)`, broken, kept); err != nil {
+			t.Fatal(err)
+		}
+		c := NewCounter(r.hub, func(string, error) {})
+		if err := c.tidy(t.Context()); err == nil {
+			t.Errorf("%s: nobody is told of the broken one", broken)
+		}
+		if got, err := c.CountJobs(t.Context()); err != nil || got != r.counted() {
+			t.Errorf("%s is broken: counted %+v, %v; want %+v", broken, got, err, r.counted())
+		}
+		if faults := len(r.faults()); faults > faultsKept {
+			t.Errorf("%s: %d faults are kept; want %d at most", broken, faults, faultsKept)
+		}
+	}
+}

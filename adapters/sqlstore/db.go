@@ -152,6 +152,14 @@ func (d *DB) Run(ctx context.Context) error {
 	return nil
 }
 
+// ours returns ErrUnavailable while another server could take the database over.
+func (d *DB) ours(ctx context.Context) error {
+	if err := d.hold.check(ctx); err != nil {
+		return fmt.Errorf("%w: the hold on the database is lost: %w", domain.ErrUnavailable, err)
+	}
+	return nil
+}
+
 // Close releases the database. Calls in progress end with an error.
 func (d *DB) Close() error {
 	// The writer goes last: the last connection to leave writes the journal of SQLite back into the database file.

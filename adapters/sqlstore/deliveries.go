@@ -42,7 +42,8 @@ type lostClaim struct {
 func (d *DB) Deliveries() *Deliveries { return d.deliveries }
 
 // Record implements ports.Deliveries. Deliveries that it has stored before, under the same ID, are not left out: when an
-// answer is lost, call it again.
+// answer is lost, call it again. It fails while another server could take the database over, and so does Claim: that server
+// looks once for what another has in flight.
 func (d *Deliveries) Record(ctx context.Context, lease domain.UUID, ds []webhook.Delivery) (left []domain.UUID, err error) {
 	if len(ds) == 0 {
 		return nil, nil
@@ -50,6 +51,9 @@ func (d *Deliveries) Record(ctx context.Context, lease domain.UUID, ds []webhook
 	rows := make([]deliveryRow, len(ds))
 	for i := range ds {
 		rows[i] = deliveryRowOf(&ds[i])
+	}
+	if err := d.db.ours(ctx); err != nil {
+		return nil, fmt.Errorf("sqlstore: record %d deliveries: %w", len(ds), err)
 	}
 	stored := map[string]bool{}
 	if err := d.db.transact(ctx, func(tx *sqlx.Tx) error {
@@ -101,7 +105,9 @@ func (d *Deliveries) Claim(ctx context.Context, lease domain.UUID, now time.Time
 	if err := d.giveBackLost(ctx); err != nil {
 		return nil, nil, fmt.Errorf("sqlstore: give back a lost claim: %w", err)
 	}
-	claimed, next, err = d.claim(ctx, lease.String(), micros(now), rooms)
+	if err = d.db.ours(ctx); err == nil {
+		claimed, next, err = d.claim(ctx, lease.String(), micros(now), rooms)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("sqlstore: claim for %d webhooks: %w", len(rooms), err)
 	}
@@ -149,7 +155,8 @@ func (d *Deliveries) giveBackLost(ctx context.Context) error {
 }
 
 func giveBack(ctx context.Context, tx *sqlx.Tx, lost *lostClaim) error {
-	for i := range lost.rows { // which is rare enough to take them one by one
+	slices.SortFunc(lost.rows, func(a, b deliveryRow) int { return cmp.Compare(a.ID, b.ID) }) // as everybody locks
+	for i := range lost.rows {                                                                // which is rare enough to take them one by one
 		r := &lost.rows[i]
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE delivery SET status = 'pending', attempts = attempts - 1, lease = NULL
 			WHERE id = ? AND lease = ? AND attempts = ?`), r.ID, lost.lease, r.Attempts); err != nil {

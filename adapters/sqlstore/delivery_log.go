@@ -33,7 +33,7 @@ func (d *Deliveries) list(ctx context.Context, q webhook.Query) ([]webhook.Deliv
 		}
 		r.where, r.args = `(created_at, id) < (?, ?)`, []any{before, q.Before.String()}
 	}
-	query, args := r.query(d.db.engine, deliveryColumns, "")
+	query, args := r.query(d.db.engine, deliveryColumns, r.sorted())
 	var rows []deliveryRow
 	if err := d.db.read.SelectContext(ctx, &rows, d.db.read.Rebind(query), args...); err != nil {
 		return nil, translate(err)
@@ -53,7 +53,12 @@ type ranges struct {
 	limit    int
 }
 
-// query returns a query for some columns, and its arguments. suffix ends it.
+// sorted is the order in which the first are taken.
+func (r *ranges) sorted() string {
+	return fmt.Sprintf(" ORDER BY created_at %[1]s, id %[1]s", r.order)
+}
+
+// query returns a query for some columns, and its arguments. suffix ends it, and may order what is taken anew.
 func (r *ranges) query(e engine, columns, suffix string) (query string, args []any) {
 	statuses, types, where := r.statuses, r.types, r.where
 	if len(statuses) == 0 {
@@ -65,7 +70,7 @@ func (r *ranges) query(e engine, columns, suffix string) (query string, args []a
 	if where != "" {
 		where = " AND " + where
 	}
-	order := fmt.Sprintf(" ORDER BY created_at %[1]s, id %[1]s", r.order)
+	order := r.sorted()
 	limit := max(r.limit, 0)
 	var parts []string
 	for _, status := range slices.Compact(slices.Sorted(slices.Values(statuses))) {
@@ -76,7 +81,7 @@ func (r *ranges) query(e engine, columns, suffix string) (query string, args []a
 		}
 	}
 	merged := `SELECT id FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged` + order + ` LIMIT ?`
-	return `SELECT ` + columns + ` FROM delivery WHERE id` + e.oneOf(merged) + order + suffix, append(args, limit)
+	return `SELECT ` + columns + ` FROM delivery WHERE id` + e.oneOf(merged) + suffix, append(args, limit)
 }
 
 // Delivery implements ports.DeliveryLog.
@@ -179,26 +184,30 @@ func (d *Deliveries) Redeliver(ctx context.Context, s webhook.Selection, limit i
 
 // chosenRow is as much of a delivery as changing its progress takes.
 type chosenRow struct {
-	ID string `db:"id"`
+	ID        string `db:"id"`
+	CreatedAt int64  `db:"created_at"`
 	progressRow
 }
 
-// chosen returns the deliveries that the selection selects, oldest first, and locks them.
+// chosen returns the deliveries that the selection selects, oldest first, and locks them, in the order of their IDs.
 func (d *Deliveries) chosen(ctx context.Context, tx *sqlx.Tx, s webhook.Selection, limit int) ([]chosenRow, error) {
-	const columns = `id, ` + progressColumns
+	const columns = `id, created_at, ` + progressColumns
 	query, args := `SELECT `+columns+` FROM delivery WHERE id = ?`+d.db.engine.forUpdate(), []any{s.Delivery.String()}
 	if s.Delivery.IsZero() {
 		r := ranges{webhook: s.Webhook, statuses: []webhook.Status{s.Status}, order: "ASC", limit: limit}
 		if !s.Since.IsZero() {
 			r.where, r.args = `created_at >= ?`, []any{micros(s.Since)}
 		}
-		query, args = r.query(d.db.engine, columns, d.db.engine.forUpdate())
+		query, args = r.query(d.db.engine, columns, ` ORDER BY id`+d.db.engine.forUpdate())
 	}
 	var rows []chosenRow
 	err := tx.SelectContext(ctx, &rows, tx.Rebind(query), args...)
 	if err == nil && len(rows) == 0 && !s.Delivery.IsZero() {
 		return nil, domain.ErrNotFound
 	}
+	slices.SortFunc(rows, func(a, b chosenRow) int {
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
 	return rows, translate(err)
 }
 
@@ -217,36 +226,35 @@ func (r *chosenRow) change(f func(webhook.Progress) (webhook.Progress, error), n
 	return progressRowOf(p, now), nil
 }
 
-// deleteEnded names its conditions twice: what is redelivered while it looks must stay.
+// deleteEnded locks deliveries in the order of their IDs, and looks at them once more then: what is redelivered meanwhile
+// must stay.
 func deleteEnded(e engine) string {
 	return `DELETE FROM delivery WHERE id` + e.oneOf(`
-			SELECT id FROM delivery WHERE status = ? AND ended_at > 0 AND ended_at < ? ORDER BY ended_at LIMIT ?`) + `
-		AND status = ? AND ended_at < ?`
+		SELECT id FROM delivery WHERE id`+e.oneOf(`
+			SELECT id FROM delivery WHERE status = ? AND ended_at > 0 AND ended_at < ? ORDER BY ended_at LIMIT ?`)+`
+		AND status = ? AND ended_at < ? ORDER BY id`+e.forUpdate())
 }
 
-// Prune implements ports.DeliveryLog.
+// Prune implements ports.DeliveryLog. What ended in different ways is deleted in transactions of their own.
 func (d *Deliveries) Prune(ctx context.Context, delivered, dead time.Time, limit int) (deleted int, err error) {
-	err = d.db.transact(ctx, func(tx *sqlx.Tx) error {
-		deleted = 0
-		for _, c := range []struct {
-			status webhook.Status
-			before time.Time
-		}{{webhook.Delivered, delivered}, {webhook.Dead, dead}, {webhook.Canceled, dead}} {
-			before := micros(c.before)
-			result, err := tx.ExecContext(ctx, tx.Rebind(deleteEnded(d.db.engine)), c.status.String(), before, max(limit-deleted, 0), c.status.String(), before)
-			if err != nil {
-				return translate(err)
-			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return err
-			}
-			deleted += int(n)
+	for _, c := range []struct {
+		status webhook.Status
+		before time.Time
+	}{{webhook.Delivered, delivered}, {webhook.Dead, dead}, {webhook.Canceled, dead}} {
+		n, err := d.prune(ctx, c.status.String(), micros(c.before), max(limit-deleted, 0))
+		if err != nil {
+			return deleted, fmt.Errorf("sqlstore: prune deliveries: %w", translate(err))
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("sqlstore: prune deliveries: %w", err)
+		deleted += n
 	}
 	return deleted, nil
+}
+
+func (d *Deliveries) prune(ctx context.Context, status string, before int64, limit int) (int, error) {
+	result, err := d.db.write.ExecContext(ctx, d.db.write.Rebind(deleteEnded(d.db.engine)), status, before, limit, status, before)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
 }

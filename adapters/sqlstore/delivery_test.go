@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -199,5 +200,25 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	cancel()
 	if err := db.Run(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// A server that has lost its hold works on until it knows. What it put in flight then, after the server that takes over has
+// looked for what is, nobody would take back should it die.
+func TestNothingIsPutInFlightWithoutTheHold(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	addHooks(t, db, 1)
+	record(t, db, newDeliveries(0, 1, 1, 0, false))
+	terminateHolder(t, db)
+	if _, err := db.Deliveries().Record(t.Context(), testLease, newDeliveries(1, 1, 1, 0, true)); !errors.Is(err, domain.ErrUnavailable) {
+		t.Errorf("Record = %v; want ErrUnavailable", err)
+	}
+	if _, _, err := db.Deliveries().Claim(t.Context(), testLease, epoch.Add(time.Hour), []webhook.Room{{Webhook: testID(0), Places: 10}}); !errors.Is(err, domain.ErrUnavailable) {
+		t.Errorf("Claim = %v; want ErrUnavailable", err)
+	}
+	var inFlight int
+	if err := db.read.GetContext(t.Context(), &inFlight, `SELECT count(*) FROM delivery WHERE status = 'in_flight'`); err != nil || inFlight != 0 {
+		t.Errorf("%d are in flight, %v", inFlight, err)
 	}
 }

@@ -11,7 +11,8 @@
 //  3. Every committed insert into the outbox wakes Outbox.Wait, whoever made it: this package, the job queue on the same
 //     pool, or a trigger; on PostgreSQL, of any program. Nothing polls to find it. As a notification of PostgreSQL may be
 //     lost, DB.Listen also looks once it is connected again, and every two seconds.
-//  4. One process serves a database. A second one is told which process holds it. DB.Run ends when the hold is lost.
+//  4. One process serves a database. A second one is told which process holds it. DB.Run ends when the hold is lost. Until
+//     it does, nothing is removed from the outbox and no delivery is put in flight without it.
 //  5. A file that is not a database, is damaged, or was written by a newer version is refused and left as it is.
 //  6. Secrets of webhooks and values of their headers are encrypted (AES-256-GCM), each for its own row and column, with
 //     a key that is not in the database.

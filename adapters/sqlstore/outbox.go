@@ -59,12 +59,17 @@ func (o *Outbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecord, 
 	return records, nil
 }
 
-// Remove implements ports.Outbox.
+// Remove implements ports.Outbox. It fails while another server could take the database over, whose clients must see what is
+// there, too.
 func (o *Outbox) Remove(ctx context.Context, positions ...int64) error {
 	if len(positions) == 0 {
 		return nil
 	}
-	if err := o.db.reader.remove(ctx, positions); err != nil {
+	err := o.db.ours(ctx)
+	if err == nil {
+		err = o.db.reader.remove(ctx, positions)
+	}
+	if err != nil {
 		return fmt.Errorf("sqlstore: remove %d records from the outbox: %w", len(positions), translate(err))
 	}
 	return nil
@@ -77,10 +82,11 @@ func (o *Outbox) Wait(ctx context.Context) error {
 
 // WriteCanary implements ports.Probe. It fails while another server could take the database over.
 func (o *Outbox) WriteCanary(ctx context.Context, id domain.UUID) error {
-	if err := o.db.hold.check(ctx); err != nil {
-		return fmt.Errorf("sqlstore: the hold on the database is lost: %w: %w", domain.ErrUnavailable, err)
+	err := o.db.ours(ctx)
+	if err == nil {
+		_, err = o.db.write.ExecContext(ctx, o.db.write.Rebind(insertOutbox), KindCanary, `{"event_id":"`+id.String()+`"}`)
 	}
-	if _, err := o.db.write.ExecContext(ctx, o.db.write.Rebind(insertOutbox), KindCanary, `{"event_id":"`+id.String()+`"}`); err != nil {
+	if err != nil {
 		return fmt.Errorf("sqlstore: write canary %s: %w", id, translate(err))
 	}
 	return nil

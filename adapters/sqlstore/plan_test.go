@@ -157,15 +157,15 @@ func TestPlans(t *testing.T) {
 		index      string
 	}
 	shared := func(e engine) []statement {
-		list, listArgs := (&ranges{webhook: testID(1), order: "DESC", limit: 50, where: `(created_at, id) < (?, ?)`, args: []any{now, id}}).query(e, deliveryColumns, "")
-		some, someArgs := (&ranges{webhook: testID(1), statuses: []webhook.Status{webhook.Dead}, order: "ASC", limit: 50, where: `created_at >= ?`, args: []any{now}}).query(e, "id", e.forUpdate())
+		list, listArgs := (&ranges{webhook: testID(1), order: "DESC", limit: 50, where: `(created_at, id) < (?, ?)`, args: []any{now, id}}).query(e, deliveryColumns, " ORDER BY created_at DESC, id DESC")
+		some, someArgs := (&ranges{webhook: testID(1), statuses: []webhook.Status{webhook.Dead}, order: "ASC", limit: 50, where: `created_at >= ?`, args: []any{now}}).query(e, "id", " ORDER BY id"+e.forUpdate())
 		return []statement{
 			{"take over", takeOver(e), []any{now, lease, lease}, "delivery_list"},
 			{"first due of each", selectFirstDue, nil, "delivery_due"},
 			{"list", list, listArgs, "delivery_list"},
 			{"dead since", some, someArgs, "delivery_list"},
 			{"prune", deleteEnded(e), []any{"delivered", now, 500, "delivered", now}, "delivery_ended"},
-			{"delete a webhook", `SELECT id FROM delivery WHERE webhook_id = ?`, []any{id}, ""},
+			{"delete a webhook", deleteDeliveriesOf(e), []any{id}, ""},
 		}
 	}
 	statements := map[string][]statement{

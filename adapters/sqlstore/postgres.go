@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -22,6 +23,9 @@ import (
 // they remove may come back after a crash of the server, and is published once more under the same ID; it is not worth a
 // wait for the disk.
 const drainConnections = 2
+
+// keepalives make the server find out soon when a machine is gone: that it had the database, and what else it had locked.
+var keepalives = map[string]string{"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
 
 // defaultKeyFile is where the key is that belongs to a database which is not a file.
 const defaultKeyFile = "matric-events.key"
@@ -86,16 +90,24 @@ func postgresConfig(dsn string) (pq.Config, error) {
 
 // postgresPool returns a pool of connections with settings of their own.
 func postgresPool(cfg pq.Config, size int, settings map[string]string) *sqlx.DB {
+	return poolOf(postgresConnector(cfg, settings), size)
+}
+
+func postgresConnector(cfg pq.Config, settings map[string]string) *pq.Connector {
 	cfg = cfg.Clone()
 	cfg.Runtime["synchronous_commit"] = "on" // whatever the server is set to: a write that was reported done must not be lost
 	cfg.Runtime["matric.hub"] = "on"         // triggers need not tell us of what we do ourselves
-	for name, value := range settings {
-		cfg.Runtime[name] = value
-	}
+	maps.Copy(cfg.Runtime, keepalives)
+	maps.Copy(cfg.Runtime, settings)
 	connector, err := pq.NewConnectorConfig(cfg)
 	if err != nil {
 		panic("sqlstore: " + err.Error()) // it was checked when it was read
 	}
+	connector.Dialer(dialer{})
+	return connector
+}
+
+func poolOf(connector *pq.Connector, size int) *sqlx.DB {
 	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)

@@ -120,6 +120,9 @@ const (
 	postgresMine = `SELECT id, ` + outcomeColumns + ` FROM delivery
 		WHERE id = ANY ($1::uuid[]) AND lease = $2::uuid ORDER BY id FOR UPDATE`
 
+	// postgresLockMine returns one row, whatever it locks.
+	postgresLockMine = `SELECT count(*) FROM (` + postgresMine + `) AS mine`
+
 	postgresKeepAttempts = `WITH mine AS (` + postgresMine + `)
 		INSERT INTO attempt (delivery_id, ` + outcomeColumns + `) SELECT id, ` + outcomeColumns + ` FROM mine WHERE number > 0`
 
@@ -147,6 +150,11 @@ const (
 
 func (postgresEngine) settle(ctx context.Context, tx *sqlx.Tx, lease string, rows []settledRow) (settled []string, err error) {
 	attempted, repeated, released := sortOut(rows)
+	if len(repeated) > 0 || len(attempted) > 0 && len(released) > 0 { // several statements, and all together must lock in order
+		if _, err := tx.ExecContext(ctx, postgresLockMine, texts(rows, func(r *settledRow) string { return r.ID }), lease); err != nil {
+			return nil, err
+		}
+	}
 	if len(repeated) > 0 {
 		if _, err := tx.ExecContext(ctx, postgresKeepAttempts, settledIDs(repeated), lease); err != nil {
 			return nil, err

@@ -12,7 +12,6 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
-	"github.com/lib/pq/pqerror"
 )
 
 // The advisory locks of this program within one database. PostgreSQL has one space of numbers for all programs: these are
@@ -29,17 +28,18 @@ const (
 	// sessionPulse is how often a session is looked at. When it breaks, a server that stands by has the lock at once; the
 	// one that had it must find out.
 	sessionPulse    = time.Second
-	sessionTimeout  = 5 * time.Second // for its answer
+	sessionTimeout  = 5 * time.Second // for its answer, whatever it is asked
 	sessionPatience = "1s"            // with another holder
+	standbyPatience = "900ms"         // likewise, at a time; less than the second after which PostgreSQL looks for deadlocks
 	standbyPause    = time.Second     // between tries of a server that stands by and has lost its connection
 )
 
-// sessionSettings make the server find out soon when a machine is gone that had the lock, and wait for one as long as it
-// takes.
-var sessionSettings = map[string]string{
-	"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
-	"statement_timeout": "0", "idle_session_timeout": "0",
-}
+// awaitHold waits for the lock, and takes it or gives up after the lock_timeout; without an error, which the server would
+// write to its log.
+var awaitHold = fmt.Sprintf(`DO $$ BEGIN PERFORM pg_advisory_lock(%d); EXCEPTION WHEN lock_not_available THEN END $$`, int64(holdLock))
+
+// sessionSettings make the server leave a session alone.
+var sessionSettings = map[string]string{"statement_timeout": "0", "idle_session_timeout": "0"}
 
 // sessionHold holds a database by an advisory lock, which lives as long as one connection does.
 type sessionHold struct {
@@ -51,7 +51,9 @@ type sessionHold struct {
 }
 
 func takeSession(ctx context.Context, cfg pq.Config, standby func(holder string)) (*sessionHold, error) {
-	h := &sessionHold{pool: postgresPool(cfg, 1, sessionSettings), pulse: sessionPulse}
+	connector := postgresConnector(cfg, sessionSettings)
+	connector.Dialer(dialer{answer: sessionTimeout})
+	h := &sessionHold{pool: poolOf(connector, 1), pulse: sessionPulse}
 	err := h.take(ctx, sessionPatience)
 	if who, held := errors.AsType[heldError](err); held && standby != nil {
 		standby(string(who))
@@ -63,12 +65,17 @@ func takeSession(ctx context.Context, cfg pq.Config, standby func(holder string)
 	return h, nil
 }
 
-// await waits for the lock in the server, which hands it over at the moment that the holder's connection ends.
+// await waits for the lock in the server, which hands it over at the moment that the holder's connection ends. It begins anew
+// every second: a statement that waits has a snapshot, and as long as that is there nothing that is deleted anywhere in
+// the database can be cleared away, and CREATE INDEX CONCURRENTLY does not end.
 func (h *sessionHold) await(ctx context.Context) error {
 	for {
-		err := h.take(ctx, "0")
+		err := h.take(ctx, standbyPatience)
 		if err == nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
+		}
+		if _, held := errors.AsType[heldError](err); held {
+			continue
 		}
 		select { // the server has restarted, or is away
 		case <-time.After(standbyPause):
@@ -77,8 +84,8 @@ func (h *sessionHold) await(ctx context.Context) error {
 	}
 }
 
-// take gets a new connection and the lock on it, or says who has the lock. It waits a little for a process that has just
-// died, of which the server may not know yet; with a patience of 0, for as long as it takes.
+// take gets a new connection and the lock on it, or says who has the lock. It waits a little: for a process that has just
+// died, of which the server may not know yet.
 func (h *sessionHold) take(ctx context.Context, patience string) (err error) {
 	conn, err := h.pool.Conn(ctx)
 	if err != nil {
@@ -92,17 +99,28 @@ func (h *sessionHold) take(ctx context.Context, patience string) (err error) {
 	if _, err := conn.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, false)`, patience); err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(holdLock))
-	if pq.As(err, pqerror.LockNotAvailable) != nil {
-		return heldError(holder(ctx, conn))
+	ours, err := tryHold(ctx, conn)
+	if err == nil && !ours {
+		if _, err = conn.ExecContext(ctx, awaitHold); err == nil {
+			ours, err = tryHold(ctx, conn)
+		}
 	}
 	if err != nil {
 		return err
+	}
+	if !ours {
+		return heldError(holder(ctx, conn))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.conn = conn
 	return nil
+}
+
+// tryHold reports whether the lock is ours. Who has it already has it twice then, which makes no difference.
+func tryHold(ctx context.Context, conn *sql.Conn) (ours bool, err error) {
+	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, int64(holdLock)).Scan(&ours)
+	return ours, err
 }
 
 // holder describes who has the lock.
@@ -146,8 +164,6 @@ func (h *sessionHold) watch(ctx context.Context) error {
 
 // check returns nil if the connection answers.
 func (h *sessionHold) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
-	defer cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conn == nil {
@@ -181,10 +197,8 @@ func (h *sessionHold) drop() {
 	if h.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), sessionTimeout)
-	defer cancel()
-	_, _ = h.conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // at once; the server may notice the end later
-	_ = h.conn.Raw(func(any) error { return driver.ErrBadConn })      // the pool discards it
+	_, _ = h.conn.ExecContext(context.Background(), `SELECT pg_advisory_unlock_all()`) // at once; the server may notice the end later
+	_ = h.conn.Raw(func(any) error { return driver.ErrBadConn })                       // the pool discards it
 	_ = h.conn.Close()
 	h.conn = nil
 }

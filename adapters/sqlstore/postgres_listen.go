@@ -42,7 +42,7 @@ func listenURL(dsn string, cfg pq.Config) string {
 // listen also calls heard, for every table, when it may have missed something: after the connection was lost, and every
 // few seconds in any case.
 func (e postgresEngine) listen(ctx context.Context, heard func(table string)) error {
-	l := pq.NewListener(e.listenURL, listenRetryFirst, listenRetryMost, nil)
+	l := pq.NewDialListener(dialer{}, e.listenURL, listenRetryFirst, listenRetryMost, nil)
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		_ = l.Close() // ends Listen, too

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -350,5 +351,35 @@ func TestPostgresNamesWhatIsCaptured(t *testing.T) {
 	moveBehind(testID(2))
 	if d := cmp.Diff(first, names()); d != "" {
 		t.Error(d)
+	}
+}
+
+// A server that has lost its hold works on until it knows. What it published, its own clients have seen; those of the server
+// that takes over must see it, too.
+func TestPostgresOutboxIsKeptWithoutTheHold(t *testing.T) {
+	t.Parallel()
+	db := openKind(t, pgtest.Database(t))
+	db.hold.(*sessionHold).pulse = time.Millisecond
+	commit(t, begin(t, db, 1))
+	terminateHolder(t, db)
+	records, err := db.Outbox().Pending(t.Context(), 10)
+	if err != nil || len(records) != 1 {
+		t.Fatalf("Pending = %v, %v; want one record", records, err)
+	}
+	if err := db.Outbox().Remove(t.Context(), records[0].Position); !errors.Is(err, domain.ErrUnavailable) {
+		t.Errorf("Remove = %v without the hold; want ErrUnavailable", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- db.Run(ctx) }()
+	for err := domain.ErrUnavailable; errors.Is(err, domain.ErrUnavailable); {
+		err = db.Outbox().Remove(ctx, records[0].Position)
+	}
+	if records, err := db.Outbox().Pending(ctx, 10); err != nil || len(records) != 0 {
+		t.Errorf("Pending = %v, %v; want the record removed once the database is ours again", records, err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
 	}
 }

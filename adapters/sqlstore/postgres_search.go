@@ -97,10 +97,12 @@ func vector(texts ...string) string {
 			size += placeSize
 			if !met {
 				size += len(w) + entrySize
-				order = append(order, w)
 			}
 			if size > maxVector {
-				return writeVector(order[:len(order)-1], places)
+				return writeVector(order, places)
+			}
+			if !met {
+				order = append(order, w)
 			}
 			places[w] = append(known, min(at, maxPosition))
 		}

@@ -69,3 +69,23 @@ func TestPostgresIndexesAnyContent(t *testing.T) {
 		t.Errorf("%d notes with the longest word, %v", len(found), err)
 	}
 }
+
+// A vector that is full ends where it is full, and not a word before.
+func TestVectorLosesNothingThatFits(t *testing.T) {
+	const letters = 6
+	count := maxVector / (letters + entrySize + placeSize)
+	if count*(letters+entrySize+placeSize) != maxVector {
+		t.Fatal("words of this length do not fill a vector")
+	}
+	words := make([]string, count)
+	for i := range words {
+		words[i] = fmt.Sprintf("%0*d", letters, i)
+	}
+	last := "'" + words[count-1] + "'"
+	for _, more := range []string{"", words[0], "another"} {
+		got := vector(strings.Join(append(words[:count:count], more), " "))
+		if !strings.Contains(got, last) || strings.Contains(got, "another") {
+			t.Errorf("with %q behind it: %s is there: %t, and what follows: %t", more, last, strings.Contains(got, last), strings.Contains(got, "another"))
+		}
+	}
+}

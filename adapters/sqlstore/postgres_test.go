@@ -173,6 +173,19 @@ func TestPostgresConnectionSettings(t *testing.T) {
 			t.Errorf("%s = %s, %v; want %s", c.setting, got, err, c.want)
 		}
 	}
+	// The server must not keep the locks of a machine that is gone. On a Unix socket the settings do nothing, but are there.
+	const told = `SELECT count(*) FROM pg_settings WHERE name LIKE 'tcp_keepalives%' AND source = 'client'`
+	for name, ask := range map[string]func(settings *int) error{
+		"writers": func(n *int) error { return db.write.GetContext(t.Context(), n, told) },
+		"readers": func(n *int) error { return db.read.GetContext(t.Context(), n, told) },
+		"drain":   func(n *int) error { return db.drain.GetContext(t.Context(), n, told) },
+		"hold":    func(n *int) error { return db.hold.(*sessionHold).ask(t.Context(), n, told) },
+	} {
+		var settings int
+		if err := ask(&settings); err != nil || settings != 3 {
+			t.Errorf("%s: %d settings of keepalives, %v; want all three", name, settings, err)
+		}
+	}
 	for dsn, want := range map[string]string{"": "prefer", "?sslmode=verify-full": "verify-full", "?sslmode=disable": "disable"} {
 		if cfg, err := postgresConfig("postgres://user@127.0.0.1/db" + dsn); err != nil || string(cfg.SSLMode) != want {
 			t.Errorf("sslmode of %q is %q, %v; want %q", dsn, cfg.SSLMode, err, want)
@@ -208,5 +221,45 @@ func TestPostgresTranslate(t *testing.T) {
 	mistake := run(db.SQL(), `SELEKT 1`)
 	if got := translate(mistake); got != mistake { //nolint:errorlint // it must be the very error
 		t.Errorf("a mistake of ours is not the fault of the world: %v", got)
+	}
+}
+
+// A statement that waits has a snapshot, which VACUUM and CREATE INDEX CONCURRENTLY of anybody respect. A server may stand
+// by for weeks.
+func TestPostgresStandbyHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	url := pgtest.Database(t)
+	db := openKind(t, url)
+	cfg, err := postgresConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, standing := make(chan error, 1), make(chan struct{})
+	go func() {
+		h, err := takeSession(ctx, cfg, func(string) { close(standing) })
+		if err == nil {
+			err = h.Close()
+		}
+		taken <- err
+	}()
+	<-standing
+	for waits := false; !waits; {
+		if err := db.SQL().QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event = 'advisory')`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, statement := range []string{`CREATE TABLE pet (name text)`, `CREATE INDEX CONCURRENTLY pet_name ON pet (name)`} {
+		if _, err := db.SQL().ExecContext(ctx, statement); err != nil {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-taken; err != nil {
+		t.Errorf("the server that stands by: %v", err)
 	}
 }

@@ -59,6 +59,10 @@ func (w *Webhooks) Change(ctx context.Context, id domain.UUID, change func(curre
 // store replaces a webhook; by nil, which deletes it and its deliveries.
 func (w *Webhooks) store(ctx context.Context, tx *sqlx.Tx, id domain.UUID, next *webhook.Webhook) error {
 	if next == nil {
+		// The database would delete them with the webhook, in whatever order.
+		if _, err := tx.ExecContext(ctx, tx.Rebind(deleteDeliveriesOf(w.db.engine)), id.String()); err != nil {
+			return translate(err)
+		}
 		_, err := tx.ExecContext(ctx, tx.Rebind(`DELETE FROM webhook WHERE id = ?`), id.String())
 		return translate(err)
 	}
@@ -75,6 +79,11 @@ func (w *Webhooks) store(ctx context.Context, tx *sqlx.Tx, id domain.UUID, next 
 	}
 	_, err = tx.NamedExecContext(ctx, upsertWebhookRow, row)
 	return translate(err)
+}
+
+// deleteDeliveriesOf locks deliveries in the order of their IDs.
+func deleteDeliveriesOf(e engine) string {
+	return `DELETE FROM delivery WHERE id` + e.oneOf(`SELECT id FROM delivery WHERE webhook_id = ? ORDER BY id`+e.forUpdate())
 }
 
 // selectRows returns the webhooks that the rest of a SELECT selects.
