@@ -155,8 +155,8 @@ func (d *Deliveries) giveBackLost(ctx context.Context) error {
 }
 
 func giveBack(ctx context.Context, tx *sqlx.Tx, lost *lostClaim) error {
-	slices.SortFunc(lost.rows, func(a, b deliveryRow) int { return cmp.Compare(a.ID, b.ID) }) // as everybody locks
-	for i := range lost.rows {                                                                // which is rare enough to take them one by one
+	slices.SortFunc(lost.rows, func(a, b deliveryRow) int { return cmp.Compare(a.ID, b.ID) }) // as everybody locks; they are few
+	for i := range lost.rows {
 		r := &lost.rows[i]
 		if _, err := tx.ExecContext(ctx, tx.Rebind(`UPDATE delivery SET status = 'pending', attempts = attempts - 1, lease = NULL
 			WHERE id = ? AND lease = ? AND attempts = ?`), r.ID, lost.lease, r.Attempts); err != nil {

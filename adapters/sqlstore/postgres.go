@@ -115,8 +115,16 @@ func poolOf(connector *pq.Connector, size int) *sqlx.DB {
 	return pool
 }
 
-// examinePostgres refuses a database that a newer version of this program has written to.
+// examinePostgres refuses a database that cannot hold every text, of which one letter would stop all events behind it, and one
+// that a newer version of this program has written to.
 func examinePostgres(ctx context.Context, db *sqlx.DB) error {
+	var encoding string
+	if err := db.GetContext(ctx, &encoding, `SHOW server_encoding`); err != nil {
+		return err
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database's encoding is %s, which does not hold every text: use one that was created with ENCODING 'UTF8'", encoding)
+	}
 	var found, newest int64
 	if err := db.GetContext(ctx, &found, `SELECT count(*) FROM pg_class WHERE oid = to_regclass('goose_db_version')`); err != nil || found == 0 {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,29 @@ func TestPostgresRefusesNewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), url, &Options{SecretKeyFile: db.keyFile}); err == nil || !strings.Contains(err.Error(), "schema version 4711") {
+		t.Errorf("Open = %v; want it refused", err)
+	}
+}
+
+func TestPostgresRefusesOtherEncodings(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	db, err := sql.Open("postgres", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	name := fmt.Sprintf("latin_%d", os.Getpid())
+	if _, err := db.ExecContext(t.Context(), `CREATE DATABASE `+name+` TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := db.ExecContext(context.Background(), `DROP DATABASE `+name+` WITH (FORCE)`); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err = Open(t.Context(), regexp.MustCompile(`/pgtest_\d+_\d+`).ReplaceAllString(url, "/"+name), nil)
+	if err == nil || !strings.Contains(err.Error(), "encoding is LATIN1") {
 		t.Errorf("Open = %v; want it refused", err)
 	}
 }
