@@ -19,6 +19,9 @@ func (s *shard) serve(c *conn) {
 	if c.held && !c.choked() {
 		c.held = false
 		c.link.resume(c)
+		if c.parked || c.ended { // with what the client had sent meanwhile
+			return
+		}
 	}
 	if c.closing {
 		c.settle()

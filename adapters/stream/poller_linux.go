@@ -226,4 +226,5 @@ func (l *socket) close() {
 		l.poller.conns[l.fd] = nil
 	}
 	_ = unix.Close(l.fd)
+	l.fd = -1 // the number may be another file's from now on
 }
