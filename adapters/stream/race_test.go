@@ -221,18 +221,18 @@ func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
 	}
 }
 
-// asker is a client that asks again as soon as it is read from again, takes one byte of the answer, and then has room.
-type asker struct {
+// curious is a client that asks again as soon as it is read from again, takes one byte of the answer, and then has room.
+type curious struct {
 	*memoryLink
 	asked bool
 }
 
-func (l *asker) resume(c *conn) {
+func (l *curious) resume(c *conn) {
 	l.asked, l.room = true, 1
 	c.shard.take(c, clientFrame(ws.OpPing, true, "again"))
 }
 
-func (l *asker) push(*conn, []byte) bool {
+func (l *curious) push(*conn, []byte) bool {
 	if l.asked {
 		l.room = 1 << 30
 	}
@@ -241,7 +241,7 @@ func (l *asker) push(*conn, []byte) bool {
 
 // An answer that is cut in two is not torn apart by the event that waits behind it.
 func TestAnAnswerIsNotTornApart(t *testing.T) {
-	log, c, l := bench(t, func(m *memoryLink) link { return &asker{memoryLink: m} })
+	log, c, l := bench(t, func(m *memoryLink) link { return &curious{memoryLink: m} })
 	choke(t, log, c)
 	l.room = 1 << 30
 	c.shard.writable(c)
