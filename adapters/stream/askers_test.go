@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -98,8 +99,8 @@ func (a *asker) listen(r io.Reader, events int) {
 
 // Whoever asks much and reads little gets every answer and every event, whole, once and in order.
 func TestAskersWhoReadLittle(t *testing.T) {
-	const askers, asked, events = 8, 2000, 2000
-	r := newRig(t, setup{log: eventlog.Options{Capacity: events}, options: Options{Loops: 2}})
+	const askers, asked, events = 4, 800, 1000
+	r := newRig(t, setup{log: eventlog.Options{Capacity: events}, options: Options{Loops: 2, Heartbeat: time.Hour}})
 	var all sync.WaitGroup
 	for range askers {
 		c := r.join("/ws?types=job,queue")
