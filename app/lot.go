@@ -32,10 +32,13 @@ func NewLot(feed PollFeed) *Lot {
 	return &Lot{feed: feed, filled: make(chan struct{}, 1), waits: map[*Wait]struct{}{}, buf: make([]domain.Entry, 0, 64)}
 }
 
-// Poll is the Poll of its feed for one who waits, until ctx ends, for the first event. Waiting costs little more than the query:
-// room for the answer is made when there is one.
+// Poll is the Poll of its feed for one who waits, until ctx ends, for the first event, or to hear that some are lost. Waiting
+// costs little more than the query: room for the answer is made when there is one.
 func (l *Lot) Poll(ctx context.Context, q PollQuery) PollAnswer {
 	cursor, truncated := q.Start(l.feed)
+	if truncated {
+		return Poll(l.feed, q)
+	}
 	released := make(chan struct{})
 	w := l.Enter(cursor, &q.Filter, func() { close(released) })
 	select {
@@ -44,7 +47,7 @@ func (l *Lot) Poll(ctx context.Context, q PollQuery) PollAnswer {
 	}
 	cursor, missed := l.Leave(w)
 	a := PollAt(l.feed, cursor, q)
-	a.Truncated = a.Truncated || truncated || missed
+	a.Truncated = a.Truncated || missed
 	return a
 }
 

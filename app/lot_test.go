@@ -73,6 +73,11 @@ func TestLotNeedNotWait(t *testing.T) {
 		if got := l.Poll(t.Context(), PollQuery{After: start, Limit: 1}); len(got.Entries) != 1 || got.Entries[0].ID != first {
 			t.Errorf("got %+v", got)
 		}
+		short, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if got := l.Poll(short, PollQuery{After: testID(), Limit: 9, Filter: about(testID()).Filter}); !got.Truncated || got.Cursor != first {
+			t.Errorf("behind an event of an earlier process: %+v", got)
+		}
 		for i := range 6 {
 			publishJob(t, log, testID(), i)
 		}

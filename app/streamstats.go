@@ -15,8 +15,8 @@ type TransportStats struct {
 	// counted by the Registry.
 	Accepted, Rejected uint64
 
-	Writes uint64 // system calls that wrote something; of polls, answers
-	Bytes  uint64 // that the kernel took, framing included; of polls, bytes of events
+	Writes uint64 // that wrote something, be it that a goroutine makes them; of polls, answers
+	Bytes  uint64 // of these writes, framing included; of polls, bytes of events
 	Events uint64 // that were handed to the kernel, whole
 
 	// Latency is from an event's occurred_at until a write that it was in returned. Of the events in one write the oldest

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/gobwas/ws"
 
@@ -172,7 +173,7 @@ func (cmd *command) filter() (domain.Filter, error) {
 	return domain.ParseFilter(types, jobs, notes)
 }
 
-var errTooMany = errors.New("too many identifiers")
+var errTooMany = fmt.Errorf("more than %d values", domain.MaxFilterIDs)
 
 // names reads an array of strings, or nothing.
 func names(field string, raw json.RawMessage) (domain.FilterList, error) {
@@ -181,7 +182,7 @@ func names(field string, raw json.RawMessage) (domain.FilterList, error) {
 		return l, domain.Invalid(field, "must be an array of strings")
 	}
 	if len(l.Values) > domain.MaxFilterIDs {
-		return l, errTooMany
+		return l, fmt.Errorf("%s: %w", field, errTooMany)
 	}
 	return l, nil
 }

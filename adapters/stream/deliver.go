@@ -19,6 +19,9 @@ func (s *shard) serve(c *conn) {
 	if c.held && !c.choked() {
 		c.held = false
 		c.link.resume(c)
+		if c.parked || c.ended { // with what the client had sent meanwhile
+			return
+		}
 	}
 	if c.closing {
 		c.settle()
@@ -37,8 +40,7 @@ func (s *shard) writeOwn(c *conn) bool {
 	if !ok || n == len(own) {
 		return ok
 	}
-	s.park(c)
-	if rest := own[n:]; !c.link.push(c, rest) {
+	if rest := own[n:]; !s.park(c, rest) {
 		c.rest = rest
 	}
 	return false
@@ -82,20 +84,19 @@ func (s *shard) write(c *conn, b []byte) (n int, ok bool) {
 		return 0, false
 	}
 	c.wrote = s.now
-	stats := c.format.of(&s.stats)
-	stats.Writes++
-	stats.Bytes += uint64(n)
+	if n > 0 {
+		s.countWrite(c, n)
+	}
 	return n, true
 }
 
 // parkWithin parks a connection that has taken a part of a window.
 func (s *shard) parkWithin(c *conn, w *window, n int) {
-	s.park(c)
 	rest := w.bytes[n:]
 	if w.scratch {
 		rest = bytes.Clone(rest)
 	}
-	if c.link.push(c, rest) {
+	if s.park(c, rest) {
 		s.counted(c, len(w.marks), &w.marks[0], w.through())
 		c.advance(w.cursor)
 		return
@@ -113,10 +114,15 @@ func (s *shard) parkWithin(c *conn, w *window, n int) {
 	c.advance(w.marks[events-1].seq)
 }
 
-// park leaves a connection alone until its socket takes more, and cuts it when that takes too long.
-func (s *shard) park(c *conn) {
+// park leaves a connection alone until its socket takes more, and cuts it when that takes too long. It reports whether the
+// link writes the rest meanwhile.
+func (s *shard) park(c *conn, rest []byte) (pushed bool) {
 	c.parked, c.stalled, c.queued = true, s.now, c.link.queued()
 	s.wheel.set(c, c.due())
+	if pushed = c.link.push(c, rest); pushed {
+		s.countWrite(c, len(rest))
+	}
+	return pushed
 }
 
 // writable goes on with a connection whose socket takes more.

@@ -17,8 +17,8 @@
 // On Linux a connection on plain TCP is a bare descriptor: the loop's [poller] says when it can be read or written, and an
 // idle client costs its struct. The listener of [Engine.Listen] looks at the first request of each connection without
 // taking it; handshakes and requests for event streams with nothing unusual about them are answered right there, all else
-// goes to the HTTP server untouched. Connections that come by way of that server, upgraded on a connection kept alive,
-// refused, or with credentials, end up on the poller just so.
+// goes to the HTTP server untouched. What comes by way of that server, on a connection kept alive or with credentials, ends
+// up on the poller just so.
 //
 // TLS, HTTP/2 and other systems get a goroutine that reads, and another one while the socket is full. Both kinds are behind
 // one interface ([link]), and all that clients can see is tested on both.

@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Heartbeat    time.Duration // between WebSocket pings; 30 s
 	IdleTimeout  time.Duration // without a frame from a WebSocket peer; 90 s
-	WriteTimeout time.Duration // for a client to take the next 16 KiB, or what there is; 10 s
+	WriteTimeout time.Duration // for a client to take something; 16 KiB, or what there is, where a goroutine writes; 10 s
 	Keepalive    time.Duration // between event-stream comments while nothing else is sent; 15 s
 	Origins      web.Origins   // pages that may open a WebSocket
 	Loops        int           // writer loops; one for every two processors, so that those who publish have their turn

@@ -108,20 +108,21 @@ func TestOthersPassTheFrontDoor(t *testing.T) {
 		request string
 		status  int
 	}{
-		"another path":                  {"GET /poll" + get, http.StatusOK},
-		"HEAD":                          {"HEAD /events" + get, http.StatusOK},
-		"the path that begins so":       {"GET /wsx" + get, http.StatusNotFound},
-		"a path below":                  {"GET /ws/" + get, http.StatusNotFound},
-		"a path next to it":             {"GET /w" + get, http.StatusNotFound},
-		"the path without an upgrade":   {"GET /ws" + get, http.StatusUpgradeRequired},
-		"likewise, with a query":        {"GET /ws?types=note" + get, http.StatusUpgradeRequired},
-		"POST":                          {"POST /ws HTTP/1.1\r\nHost: hub.example\r\nContent-Length: 2\r\n\r\n{}", http.StatusUpgradeRequired},
-		"an upgrade with a body":        {handshake("/wsx", "Content-Length: 2") + "{}", http.StatusNotFound},
-		"an upgrade that asks to go on": {handshake("/wsx", "Expect: 100-continue"), http.StatusNotFound},
-		"lines that end with LF only":   {"GET /poll HTTP/1.1\nHost: hub.example\n\n", http.StatusOK},
-		"likewise, of the path":         {"GET /ws HTTP/1.1\nHost: hub.example\n\n", http.StatusUpgradeRequired},
-		"an empty line before":          {"\r\nGET /poll" + get, http.StatusBadRequest},
-		"nonsense":                      {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc and what TLS has more\r\n\r\n", http.StatusBadRequest},
+		"another path":                   {"GET /poll" + get, http.StatusOK},
+		"HEAD":                           {"HEAD /events" + get, http.StatusOK},
+		"the path that begins so":        {"GET /wsx" + get, http.StatusNotFound},
+		"a path below":                   {"GET /ws/" + get, http.StatusNotFound},
+		"a path next to it":              {"GET /w" + get, http.StatusNotFound},
+		"the path without an upgrade":    {"GET /ws" + get, http.StatusUpgradeRequired},
+		"likewise, with a query":         {"GET /ws?types=note" + get, http.StatusUpgradeRequired},
+		"POST":                           {"POST /ws HTTP/1.1\r\nHost: hub.example\r\nContent-Length: 2\r\n\r\n{}", http.StatusUpgradeRequired},
+		"an upgrade with a body":         {handshake("/wsx", "Content-Length: 2") + "{}", http.StatusNotFound},
+		"an upgrade that asks to go on":  {handshake("/wsx", "Expect: 100-continue"), http.StatusNotFound},
+		"lines that end with LF only":    {"GET /poll HTTP/1.1\nHost: hub.example\n\n", http.StatusOK},
+		"likewise, of the path":          {"GET /ws HTTP/1.1\nHost: hub.example\n\n", http.StatusUpgradeRequired},
+		"likewise, but for the last one": {"GET /ws HTTP/1.1\nHost: hub.example\n\r\n", http.StatusUpgradeRequired},
+		"an empty line before":           {"\r\nGET /poll" + get, http.StatusBadRequest},
+		"nonsense":                       {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc and what TLS has more\r\n\r\n", http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, piece := range []int{1, 100 << 10} {

@@ -54,6 +54,23 @@ func b2i(b bool) int {
 	return 0
 }
 
+// What a goroutine writes counts like what the loop writes.
+func TestStatsCountWhatIsStreamed(t *testing.T) {
+	for name, s := range servers {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, s)
+			c, _ := r.get(name, "/events?types=job", nil)
+			c.mustGetHello()
+			r.publish(progress(1))
+			c.mustGetEvents(progress(1))
+			least := uint64(len(jsonOf(progress(1))))
+			if s := r.engine.Stats().SSE; s.Events != 1 || s.Writes < 1 || s.Writes > 2 || s.Bytes < least || s.Bytes > 4*least {
+				t.Errorf("%d events in %d bytes in %d writes", s.Events, s.Bytes, s.Writes)
+			}
+		})
+	}
+}
+
 func TestStreamedEvents(t *testing.T) {
 	for name, s := range servers {
 		t.Run(name, func(t *testing.T) {

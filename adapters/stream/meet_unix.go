@@ -123,16 +123,18 @@ func (m *meeting) examine(seen, n int, paths Paths) (done bool) {
 	if got := string(m.buf[:min(n, 64)]); !begins(got, "GET "+paths.WebSocket) && !begins(got, "GET "+paths.Events) {
 		return true
 	}
-	from := max(0, seen-len("\r\n\r\n")+1)
+	from := max(0, seen-len("\n\r\n")+1)
 	fresh := m.buf[from:n]
-	end := bytes.Index(fresh, []byte("\r\n\r\n"))
+	end := bytes.Index(fresh, []byte("\n\r\n"))
 	if lf := bytes.Index(fresh, []byte("\n\n")); lf >= 0 && (end < 0 || lf < end) {
 		return true // an end that only the HTTP server knows
 	}
 	if end < 0 {
 		return n == len(m.buf)
 	}
-	m.head = m.buf[:from+end+4]
+	if head := m.buf[:from+end+len("\n\r\n")]; bytes.HasSuffix(head, []byte("\r\n\r\n")) { // else likewise
+		m.head = head
+	}
 	return true
 }
 

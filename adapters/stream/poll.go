@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -59,9 +60,11 @@ func (e *Engine) ServePoll(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, req.wait)
 		defer cancel()
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	answer := e.poll(ctx, req)
-	web.JSON(w, http.StatusOK, answer)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	answer.write(w, e.opts.WriteTimeout)
 	e.edge.count(func(s *app.StreamStats) {
 		s.Poll.Accepted++
 		s.Poll.Writes++
@@ -70,6 +73,35 @@ func (e *Engine) ServePoll(w http.ResponseWriter, r *http.Request) {
 			s.Poll.Bytes += uint64(len(event))
 		}
 	})
+}
+
+// write writes the answer as JSON, the events as they stand in the log: they may be megabytes, and a client that reads slowly
+// is not to hold a copy. One that does not take a piece within the timeout is cut.
+func (p *pollResponse) write(w http.ResponseWriter, timeout time.Duration) {
+	ctrl := http.NewResponseController(w)
+	defer func() { _ = ctrl.SetWriteDeadline(time.Time{}) }() // left set, it would fail later answers
+	send := func(b []byte) error {
+		return pieces(b, func(b []byte) error {
+			_ = ctrl.SetWriteDeadline(time.Now().Add(timeout)) // where that is not supported the server's own must do
+			_, err := w.Write(b)
+			return err
+		})
+	}
+	out := []byte(`{"events":[`)
+	for i, event := range p.Events {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if len(out)+len(event) > patienceBytes {
+			if send(out) != nil {
+				return // the client has gone, or takes nothing
+			}
+			out = out[:0]
+		}
+		out = append(out, event...)
+	}
+	out = fmt.Appendf(out, "],\"cursor\":%q,\"truncated\":%t,\"has_more\":%t}\n", p.Cursor, p.Truncated, p.HasMore)
+	_ = send(out) // likewise
 }
 
 func parsePoll(q url.Values) (req pollRequest, err error) {

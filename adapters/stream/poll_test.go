@@ -1,13 +1,16 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -30,6 +33,12 @@ func (r *rig) poll(query string) pollResponse {
 	var p pollResponse
 	if err := json.Unmarshal(body, &p); err != nil || p.Events == nil || p.Cursor.IsZero() {
 		r.t.Fatalf("%s: %v", body, err)
+	}
+	var same bytes.Buffer
+	enc := json.NewEncoder(&same)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(p); err != nil || !bytes.Equal(body, same.Bytes()) {
+		r.t.Fatalf("%s, want %s, %v", body, &same, err)
 	}
 	return p
 }
@@ -260,4 +269,57 @@ func TestPollWhoseClientHasGone(t *testing.T) {
 	await(t, "poll", r.watcher.opened)
 	_ = nc.Close()
 	r.mustClose("answered")
+}
+
+// A client that reads nothing of a large answer is cut when it has taken nothing for the write timeout.
+func TestPollThatIsNotRead(t *testing.T) {
+	const events, size = maxPollLimit, 16 << 10 // more than sockets hold
+	r := newRig(t, setup{log: logOf(events), options: Options{WriteTimeout: 50 * time.Millisecond}})
+	for n := range events {
+		r.publish(sized(n, size))
+	}
+	nc := r.dial()
+	if err := nc.SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(nc, "GET /poll?wait=50&limit=%d&after=%s HTTP/1.1\r\nHost: h\r\n\r\n", maxPollLimit, origin); err != nil {
+		t.Fatal(err)
+	}
+	r.mustClose("answered")
+}
+
+// patient is a response that looks at the deadlines of its writes.
+type patient struct {
+	*httptest.ResponseRecorder
+	t        *testing.T
+	deadline time.Time
+}
+
+func (p *patient) SetWriteDeadline(d time.Time) error {
+	p.deadline = d
+	return nil
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	if p.deadline.IsZero() || len(b) > patienceBytes {
+		p.t.Errorf("%d bytes are written by %v", len(b), p.deadline)
+	}
+	return p.ResponseRecorder.Write(b)
+}
+
+// Each piece of an answer has its time, and the next answer on the connection is not bound by it.
+func TestPollWritesWithDeadlines(t *testing.T) {
+	r := newRig(t, setup{})
+	for n := range 100 {
+		r.publish(sized(n, 1+n*n*5)) // the last ones are longer than a piece
+	}
+	w := &patient{ResponseRecorder: httptest.NewRecorder(), t: t}
+	r.engine.ServePoll(w, httptest.NewRequest(http.MethodGet, "/poll?after="+origin.String(), nil))
+	var p pollResponse
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || len(p.Events) != 100 || w.Code != http.StatusOK {
+		t.Errorf("%d: %d events, %v", w.Code, len(p.Events), err)
+	}
+	if !w.deadline.IsZero() {
+		t.Errorf("the deadline %v is left", w.deadline)
+	}
 }

@@ -116,8 +116,8 @@ const maxReads = 16
 // readable reads until the socket is empty; to its end, if there is one.
 func (s *shard) readable(c *conn, toEnd bool) {
 	socket, ok := c.link.(*socket)
-	for n := 0; ok && !c.ended && !c.held; n++ {
-		if n == maxReads {
+	for reads := 0; ok && !c.ended && !c.held; reads++ {
+		if reads == maxReads {
 			s.tell(c, func() { s.readable(c, toEnd) })
 			return
 		}
@@ -142,10 +142,8 @@ type socket struct {
 	poller *poller // once attached
 }
 
-// Bounds of what the kernel does for a socket on the poller.
-const (
-	unsentBytes = 128 << 10 // unsent bytes beyond which a socket is full: more would only make events old
-)
+// unsentBytes is how much unsent makes a socket on the poller full: more would only make events old.
+const unsentBytes = 128 << 10
 
 // newSocket takes over the descriptor of a TCP connection. Nil means that it cannot, and nc is as it was.
 func newSocket(nc *net.TCPConn, patience time.Duration) *socket {
@@ -226,4 +224,5 @@ func (l *socket) close() {
 		l.poller.conns[l.fd] = nil
 	}
 	_ = unix.Close(l.fd)
+	l.fd = -1 // the number may be another file's from now on
 }

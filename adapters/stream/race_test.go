@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/app/eventlog"
 	"github.com/matric/matric-events/domain"
 )
@@ -152,4 +157,104 @@ func TestAKickBeforeTheLoopKnows(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	s.mustEnd() // in good order
+}
+
+// bench is one WebSocket on a loop that the test itself turns. wrap makes its link.
+func bench(t *testing.T, wrap func(l *memoryLink) link) (log *eventlog.Log, c *conn, l *memoryLink) {
+	log = eventlog.New(origin, eventlog.Options{})
+	e := New(log, app.NewRegistry(app.Limits{}, newWatcher()), &counts{}, Options{Loops: 1, Goroutines: true, NewID: numbered()})
+	place, err := e.registry.Admit("websocket", "192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = newMemoryLink(0, true)
+	c = e.newConn(wrap(l), place, 0, &opening{format: websocket})
+	place.Occupy(c)
+	c.shard.join(c, nil)
+	return log, c, l
+}
+
+// choke has a client that reads nothing send pings until it is not read from any more, while an event waits for it.
+func choke(t *testing.T, log *eventlog.Log, c *conn) {
+	ping := clientFrame(ws.OpPing, true, strings.Repeat("p", 100))
+	for n := 0; !c.held; n++ {
+		if n > maxOwn {
+			t.Fatal("read from without end")
+		}
+		c.shard.take(c, bytes.Clone(ping))
+	}
+	if err := log.Publish(t.Context(), progress(1)); err != nil {
+		t.Fatal(err)
+	}
+	c.shard.sweep()
+}
+
+// leaver is a client that is found to have left as soon as it is read from again.
+type leaver struct {
+	*memoryLink
+	late int // writes after the end
+}
+
+func (l *leaver) resume(c *conn) { c.shard.cease(c) }
+
+func (l *leaver) tryWrite(b []byte) (int, error) {
+	n, err := l.memoryLink.tryWrite(b)
+	if err != nil {
+		l.late++
+	}
+	return n, err
+}
+
+// A client that takes all its replies, and then leaves while an event waits for it, is not written to any more: its
+// descriptor may be somebody else's by then.
+func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
+	var l *leaver
+	log, c, _ := bench(t, func(m *memoryLink) link {
+		l = &leaver{memoryLink: m}
+		return l
+	})
+	choke(t, log, c)
+	l.room = 1 << 30
+	c.shard.writable(c)
+	if !c.ended || l.late != 0 {
+		t.Errorf("ended: %v; written to %d times after the end", c.ended, l.late)
+	}
+}
+
+// curious is a client that asks again as soon as it is read from again, takes one byte of the answer, and then has room.
+type curious struct {
+	*memoryLink
+	asked bool
+}
+
+func (l *curious) resume(c *conn) {
+	l.asked, l.room = true, 1
+	c.shard.take(c, clientFrame(ws.OpPing, true, "again"))
+}
+
+func (l *curious) push(*conn, []byte) bool {
+	if l.asked {
+		l.room = 1 << 30
+	}
+	return false
+}
+
+// An answer that is cut in two is not torn apart by the event that waits behind it.
+func TestAnAnswerIsNotTornApart(t *testing.T) {
+	log, c, l := bench(t, func(m *memoryLink) link { return &curious{memoryLink: m} })
+	choke(t, log, c)
+	l.room = 1 << 30
+	c.shard.writable(c)
+	c.shard.writable(c)
+	var got []string
+	for r := bytes.NewReader(l.sent()); r.Len() > 0; {
+		f, err := readFrame(r)
+		if err != nil {
+			t.Fatalf("after %d frames: %v", len(got), err)
+		}
+		got = append(got, string(f.Payload))
+	}
+	if d := cmp.Diff([]string{"again", jsonOf(progress(1))}, got[max(0, len(got)-2):]); d != "" {
+		t.Error(d)
+	}
 }

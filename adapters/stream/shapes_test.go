@@ -19,7 +19,7 @@ var clientTests = []func(*testing.T){
 	TestDrainDeliversWhatIsQueued, TestRunEndsWithConnectionsInEveryState, TestStopWhileClientsConnect,
 	TestALaggingClientIsDisconnected, TestALaggingClientThatGotNothingYet, TestALaggingClientThatSkips,
 	TestALaggingLegacyClientThatSkipsIsToldNothing, TestALaggingEventStream, TestASlowClientCostsOthersNothing,
-	TestAWriteThatStallsEndsTheConnection, TestAFloodOfPingsIsBounded, TestEventStreamBytes,
+	TestAWriteThatStallsEndsTheConnection, TestAFloodOfPingsIsBounded, TestAskersWhoReadLittle, TestEventStreamBytes,
 	TestEventStreamOverHTTP10IsNotChunked, TestEventStreamFirstBytesAtOnce, TestEventStreamDottedNames,
 	TestEventStreamHead, TestEventStreamKeepsTheHeadersOfOthers, TestEventStreamResumes, TestEventStreamResyncs,
 	TestEventStreamKeepsAlive, TestEventStreamWhoseClientGoesAway, TestEventStreamDescribesItself,

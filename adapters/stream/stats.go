@@ -81,6 +81,13 @@ func (f format) of(s *app.StreamStats) *app.TransportStats {
 	return &s.SSE
 }
 
+// countWrite counts one write of n bytes.
+func (s *shard) countWrite(c *conn, n int) {
+	stats := c.format.of(&s.stats)
+	stats.Writes++
+	stats.Bytes += uint64(n)
+}
+
 // counted counts events that a connection has been given, by the first and the last of them.
 func (s *shard) counted(c *conn, events int, first, last *mark) {
 	c.delivered.Add(uint64(events))

@@ -263,7 +263,10 @@ func TestBadCommands(t *testing.T) {
 	} {
 		c.send(tt.send)
 		t.Log(name)
-		c.mustGetError(tt.code, tt.id)
+		message := c.mustGetError(tt.code, tt.id)
+		if field, _, _ := strings.Cut(message, ":"); strings.Contains(tt.send, "subscribe") && !strings.Contains(tt.send, `"`+field+`":`) {
+			t.Errorf("%q does not name the field", message)
+		}
 	}
 	c.send(`{"type":"ping","last_event_id":5,"types":7}`) // members of other commands are nothing to a ping
 	c.mustGet(`{"type":"pong"}`)

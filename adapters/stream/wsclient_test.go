@@ -154,8 +154,8 @@ func (c *wsClient) mustGetEvents(events ...domain.Event) {
 	}
 }
 
-// mustGetError fails unless an error reply comes next.
-func (c *wsClient) mustGetError(code string, id any) {
+// mustGetError fails unless an error reply comes next, and returns its message.
+func (c *wsClient) mustGetError(code string, id any) string {
 	c.t.Helper()
 	var got struct {
 		Type, Code, Message string
@@ -165,6 +165,7 @@ func (c *wsClient) mustGetError(code string, id any) {
 	if err := json.Unmarshal([]byte(text), &got); err != nil || got.Type != "error" || got.Code != code || got.ID != id || got.Message == "" {
 		c.t.Fatalf("got %s, want an error %s for %v", text, code, id)
 	}
+	return got.Message
 }
 
 // mustGetClose fails unless a close frame comes next, and returns its reason.
