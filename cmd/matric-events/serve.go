@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -17,6 +19,7 @@ type ServeCmd struct{ Settings }
 
 // Run implements the command: it serves until ctx ends, then ends in good order.
 func (c *ServeCmd) Run(ctx context.Context, k *kong.Context, io console) error {
+	signal.Ignore(syscall.SIGPIPE) // who reads the logs may go away
 	h, err := open(ctx, &c.Settings, io)
 	if c.Standby && errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil // told to end before its turn came
