@@ -154,3 +154,20 @@ func TestServeOutlivesTheReaderOfItsLogs(t *testing.T) {
 		t.Errorf("exit code = %d; want 0", code)
 	}
 }
+
+// Nobody need read the logs: a full pipe costs lines, and does not keep the hub from ending.
+func TestServeEndsWhileNobodyReadsItsLogs(t *testing.T) {
+	t.Parallel()
+	_, w := pipe(t)
+	h := serve(t, w, "--shutdown-timeout", "20s")
+	for batch := range 3 { // the lines of 1000 events are more than a pipe takes
+		events := make([]string, 1000)
+		for i := range events {
+			events[i] = queued(1000*batch + i)
+		}
+		h.post(t, nil, events...)
+	}
+	if code := h.stop(t); code != 0 {
+		t.Errorf("exit code = %d; want 0", code)
+	}
+}

@@ -27,11 +27,10 @@ func (c *ServeCmd) Run(ctx context.Context, k *kong.Context, io console) error {
 	if err != nil {
 		return err
 	}
-	defer h.close()
 	h.tellSettings(settingsOf(k))
 	fmt.Fprint(io.out, h.welcome())
 	fmt.Fprintf(io.err, "listening on http://%s\n", h.listener.Addr())
-	return h.run(ctx)
+	return h.serve(ctx)
 }
 
 // tellSettings logs what runs, and how it was told to.
