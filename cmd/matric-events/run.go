@@ -77,11 +77,11 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	}()
 	origins, err := httpapi.ParseOrigins(s.AllowedOrigins)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--%w", err)
 	}
 	auth, err := tokens.Open(s.AuthTokensFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--auth-tokens-file: %w", err)
 	}
 	// Streams have signs of life of their own, and requests end in time.
 	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
