@@ -78,7 +78,7 @@ func (s *Server) keep(h *hold, again *http.Request, by *caller, raw *rawAnswer) 
 	gone := h.sleep(raw)
 	h.cursor, h.truncated = s.lot.Leave(waits)
 	if gone {
-		reason = "client gone"
+		reason = "connection lost"
 		return
 	}
 	s.resume(again, by, raw, s.opts.WriteTimeout)
