@@ -136,7 +136,7 @@ func (c *WebhookListenCmd) call(ctx context.Context, method, path string, in, ou
 type receiver struct {
 	out      io.Writer
 	end      context.CancelCauseFunc // for when out takes no more
-	verifier *signing.Verifier // nil to check nothing
+	verifier *signing.Verifier       // nil to check nothing
 	status   int
 	raw      bool
 }
