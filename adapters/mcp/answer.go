@@ -59,6 +59,3 @@ func (a *answer) Write(p []byte) (int, error) {
 	_ = a.control.SetWriteDeadline(time.Now().Add(a.timeout)) // where there is none, as in tests, all is well
 	return a.ResponseWriter.Write(p)
 }
-
-// end lets the connection be used for another answer.
-func (a *answer) end() { _ = a.control.SetWriteDeadline(time.Time{}) }

@@ -97,7 +97,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	by := &caller{ctx: r.Context(), remote: r.RemoteAddr, user: web.User(r.Context())}
 	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.opts.WriteTimeout, by: by}
-	defer a.end()
 	again := replay(r, body)
 	switch {
 	case r.Method == http.MethodHead: // as GET, but ended before it has begun
