@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -49,40 +49,34 @@ type served struct {
 	url string
 }
 
-// serve starts a hub whose standard error is stderr. It is ready.
+// serve starts a hub whose standard error is stderr. It answers.
 func serve(t *testing.T, stderr *os.File, args ...string) *served {
 	t.Helper()
-	at := freeAddress(t)
 	cmd := program(t, append([]string{
-		"serve", "--no-host", "--listen", at, "--database-url", "sqlite:" + filepath.Join(t.TempDir(), "hub.db"),
+		"serve", "--no-host", "--listen", "127.0.0.1:0", "--database-url", "sqlite:" + filepath.Join(t.TempDir(), "hub.db"),
 	}, args...)...)
 	cmd.Stderr = stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	h := &served{cmd, "http://" + at}
-	for deadline := time.Now().Add(patience); ; {
-		resp, err := http.Get(h.url + "/livez")
-		if err == nil {
-			resp.Body.Close()
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if url, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "Metrics "); ok {
+			h := &served{cmd, strings.TrimSuffix(strings.TrimSpace(url), "/metrics")}
+			resp, err := http.Get(h.url + "/livez") // is answered once it serves
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
 			return h
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the hub does not answer: %v", err)
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("the hub did not say where it is")
+	return nil
 }
 
 // post sends worker events, and wants them accepted.
