@@ -154,6 +154,22 @@ func TestBridgeCountsOnlyOutsideJobs(t *testing.T) {
 	}
 }
 
+// A job whose table is captured, and whose worker reports its progress besides, is one job.
+func TestAJobIsCountedOnce(t *testing.T) {
+	for _, order := range [][]bool{{true, false}, {false, true}} { // from the outbox, over HTTP; the other way round
+		b, _, _ := newTestBridge(BridgeOptions{})
+		e := domain.WorkerEvent{Kind: kind(domain.TypeJobProgress), JobID: testID(), Percent: ptr(1)}
+		for _, hosted := range order {
+			if _, err := b.appendAll(t.Context(), []report{{worker: &e, hosted: hosted}}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, _ := b.CountJobs(t.Context()); got != (domain.QueueStatus{}) {
+			t.Errorf("from the outbox %v: %+v; want it to be counted by its own queue alone", order, got)
+		}
+	}
+}
+
 func TestBridgeAsksForQueueStatusWhenWorkersComeAndGo(t *testing.T) {
 	b, _, w := newTestBridge(BridgeOptions{})
 	for _, k := range []domain.WorkerKind{domain.WorkerStarted, domain.WorkerStopped} {

@@ -16,6 +16,8 @@ type Drain struct {
 	bridge   *Bridge
 	observer ports.Observer
 	canaries *Canaries
+
+	published []int64 // positions of what is published and yet to be removed; of Run alone
 }
 
 // NewDrain returns a drain; Run does the work.
@@ -50,25 +52,28 @@ func (d *Drain) Run(ctx context.Context) error {
 	return nil
 }
 
-// round publishes one batch, or waits until there is something to publish.
+// round publishes one batch and removes it, or waits until there is something to publish. What could not be removed is not
+// published again: the log may have forgotten by then that it knows it.
 func (d *Drain) round(ctx context.Context) error {
-	records, err := d.outbox.Pending(ctx, drainBatch)
-	if err != nil {
-		return fmt.Errorf("read: %w", err)
+	if len(d.published) == 0 {
+		records, err := d.outbox.Pending(ctx, drainBatch)
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		if len(records) == 0 {
+			return d.outbox.Wait(ctx)
+		}
+		if err := d.publish(ctx, records); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		for _, r := range records {
+			d.published = append(d.published, r.Position)
+		}
 	}
-	if len(records) == 0 {
-		return d.outbox.Wait(ctx)
-	}
-	if err := d.publish(ctx, records); err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	positions := make([]int64, len(records))
-	for i, r := range records {
-		positions[i] = r.Position
-	}
-	if err := d.outbox.Remove(ctx, positions...); err != nil {
+	if err := d.outbox.Remove(ctx, d.published...); err != nil {
 		return fmt.Errorf("remove: %w", err)
 	}
+	d.published = d.published[:0]
 	return nil
 }
 

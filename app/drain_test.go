@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +93,59 @@ func TestDrainDoesNotRemoveWhatIsNotStored(t *testing.T) {
 		synctest.Wait()
 		if outbox.removed != 1 {
 			t.Error("the record was not removed after its event was stored")
+		}
+	})
+}
+
+// stuckOutbox is one that cannot remove for a while.
+type stuckOutbox struct {
+	*fakeOutbox
+	stuck atomic.Bool
+}
+
+func (o *stuckOutbox) Remove(ctx context.Context, positions ...int64) error {
+	if o.stuck.Load() {
+		return errDisk
+	}
+	return o.fakeOutbox.Remove(ctx, positions...)
+}
+
+// What is published and cannot be removed is not published again, however much the log has seen since.
+func TestDrainPublishesOnceWhatItCannotRemove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := &stuckOutbox{fakeOutbox: newOutbox()}
+		outbox.stuck.Store(true)
+		log := eventlog.New(testID(), eventlog.Options{Capacity: 16, Remember: 16})
+		b, observer := NewBridge(log, testID, &watcher{}, BridgeOptions{}), newObserver()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- NewDrain(outbox, b, observer, NewCanaries(outbox, testID)).Run(ctx) }()
+		job, note := testID(), testID()
+		outbox.add(ports.OutboxRecord{Worker: &domain.WorkerEvent{Kind: kind(domain.TypeJobCompleted), JobID: job, EventID: testID()}})
+		outbox.add(ports.OutboxRecord{Note: &domain.NoteEvent{EventID: testID(), Note: domain.NoteUpdated{NoteID: note, Operation: domain.Created}}})
+		time.Sleep(time.Second)
+		for range 100 {
+			if _, err := b.PublishWorkerEvents(ctx, []domain.WorkerEvent{{Kind: kind(domain.TypeJobStarted), JobID: testID()}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		outbox.add(ports.OutboxRecord{Note: &domain.NoteEvent{EventID: testID(), Note: domain.NoteUpdated{NoteID: testID(), Operation: domain.Created}}})
+		outbox.stuck.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if _, drained := b.Published(); drained[domain.TypeJobCompleted] != 1 || drained[domain.TypeNoteUpdated] != 2 {
+			t.Errorf("%d ends of one job and %d changes of two notes were published", drained[domain.TypeJobCompleted], drained[domain.TypeNoteUpdated])
+		}
+		if n := observer.count(observer.anomalies, "late_event"); n != 0 {
+			t.Errorf("%d events are said to be late", n)
+		}
+		if outbox.removed != 3 {
+			t.Errorf("%d records are removed; want 3", outbox.removed)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -18,7 +18,7 @@ type jobMemories struct {
 
 type jobMemory struct {
 	id     domain.UUID
-	hosted bool
+	hosted bool // counted by its own queue, whoever else reports on it
 	domain.JobMemory
 }
 
@@ -51,7 +51,7 @@ func (m *jobMemories) put(id domain.UUID, memory domain.JobMemory, hosted bool) 
 	m.recent.MoveToFront(el)
 	job := el.Value.(*jobMemory)
 	m.tally(job, -1)
-	job.JobMemory, job.hosted = memory, hosted
+	job.JobMemory, job.hosted = memory, job.hosted || hosted
 	m.tally(job, +1)
 }
 

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/matric/matric-events/app/eventlog"
@@ -20,13 +22,22 @@ type QueueMonitor struct {
 	interval time.Duration
 	changed  chan struct{}
 	demanded chan struct{}
+	changes  atomic.Uint64 // times that the counts may have changed
+	// turn is full while somebody counts, so that many askers cost one count. A channel, because the store may not answer:
+	// waiting for it must end with the caller's context, and who tells of a change must not wait at all.
+	turn chan struct{}
 
-	mu       sync.Mutex // guards all below; held while counting, so that many askers cost one count
+	mu       sync.Mutex // guards all below
 	listened []func() bool
 	counters []ports.JobCounter
-	fresh    bool
-	last     domain.QueueStatus
-	lastAt   time.Time
+	last     count
+}
+
+// count is what was counted last.
+type count struct {
+	domain.QueueStatus
+	at      time.Time
+	changes uint64 // before it
 }
 
 var _ QueueWatcher = (*QueueMonitor)(nil)
@@ -34,6 +45,7 @@ var _ QueueWatcher = (*QueueMonitor)(nil)
 const (
 	heartbeatQueueStatus = 30 * time.Second
 	maxCountAge          = time.Second // counts may change without our being told, in another process
+	countTimeout         = 5 * time.Second
 )
 
 // NewQueueMonitor returns a monitor without counters. interval zero means 1 s.
@@ -43,7 +55,7 @@ func NewQueueMonitor(log *eventlog.Log, newID func() domain.UUID, observer ports
 	}
 	return &QueueMonitor{
 		log: log, newID: newID, observer: observer, interval: interval,
-		changed: make(chan struct{}, 1), demanded: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), demanded: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}
 }
 
@@ -69,20 +81,14 @@ func (m *QueueMonitor) heard() bool {
 
 // Changed implements QueueWatcher.
 func (m *QueueMonitor) Changed() {
-	m.stale()
+	m.changes.Add(1)
 	ring(m.changed)
 }
 
 // Demand implements QueueWatcher.
 func (m *QueueMonitor) Demand() {
-	m.stale()
+	m.changes.Add(1)
 	ring(m.demanded)
-}
-
-func (m *QueueMonitor) stale() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.fresh = false
 }
 
 func ring(bell chan struct{}) {
@@ -99,24 +105,54 @@ func (m *QueueMonitor) Snapshot(ctx context.Context) (domain.Event, error) {
 	return domain.Event{OccurredAt: time.Now(), Payload: counts}, err
 }
 
-// CountJobs implements ports.JobCounter: the sum of all counters. It counts anew only when something has changed.
+// CountJobs implements ports.JobCounter: the sum of all counters. It counts anew only when something has changed. With an
+// error it returns the counts known last. It returns when ctx ends, whatever the counters make of that.
 func (m *QueueMonitor) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fresh && time.Since(m.lastAt) < maxCountAge {
-		return m.last, nil
+	done := make(chan error, 1)
+	select {
+	case m.turn <- struct{}{}:
+		go func() { // a counter that hangs must not hang us
+			defer func() { <-m.turn }()
+			done <- m.count(ctx)
+		}()
+	case <-ctx.Done():
 	}
-	var sum domain.QueueStatus
-	for _, c := range m.counters {
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("the jobs are not counted yet: %w", ctx.Err())
+	}
+	last, _ := m.known()
+	return last.QueueStatus, err
+}
+
+// count brings the counts up to date if they may not be. The caller has the turn.
+func (m *QueueMonitor) count(ctx context.Context) error {
+	last, counters := m.known()
+	next := count{changes: m.changes.Load()}
+	if last.changes == next.changes && time.Since(last.at) < maxCountAge {
+		return nil
+	}
+	for _, c := range counters {
 		counts, err := c.CountJobs(ctx)
 		if err != nil {
-			return m.last, err
+			return err
 		}
-		sum.Running += counts.Running
-		sum.Pending += counts.Pending
+		next.Running += counts.Running
+		next.Pending += counts.Pending
 	}
-	m.last, m.lastAt, m.fresh = sum, time.Now(), true
-	return sum, nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next.at = time.Now()
+	m.last = next
+	return nil
+}
+
+func (m *QueueMonitor) known() (count, []ports.JobCounter) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last, m.counters
 }
 
 // Run publishes until ctx ends.
@@ -146,34 +182,43 @@ func (m *QueueMonitor) Run(ctx context.Context) error {
 			due = due || forced
 		}
 		// Also a count that finds nothing new is not soon repeated: events that change no counts are many.
-		if ready := countedAt.Add(m.interval); due && !now.Before(ready) {
-			if m.publish(ctx, &published, forced) {
+		if due && !now.Before(countedAt.Add(m.interval)) {
+			told, err := m.publish(ctx, &published, forced)
+			if told {
 				beat = now.Add(heartbeatQueueStatus)
 			}
-			countedAt, due, forced = now, false, false
-		} else if due {
-			timer.Reset(ready.Sub(now))
-			continue
+			countedAt, due, forced = now, err != nil, forced && err != nil // what failed is tried again
 		}
-		timer.Reset(beat.Sub(now))
+		next := beat
+		if due {
+			next = countedAt.Add(m.interval)
+		}
+		timer.Reset(next.Sub(now))
 	}
 }
 
-// publish counts and publishes when the counts differ from those published last, or always when forced.
-func (m *QueueMonitor) publish(ctx context.Context, last *domain.QueueStatus, forced bool) bool {
-	counts, err := m.CountJobs(ctx)
+// publish counts and publishes when the counts differ from those published last, or always when forced. Its error has been
+// reported.
+func (m *QueueMonitor) publish(ctx context.Context, last *domain.QueueStatus, forced bool) (told bool, err error) {
+	counts, err := m.countWithin(ctx, countTimeout)
 	if err != nil {
 		m.observer.Anomaly("queue_count", err)
-		return false
+		return false, err
 	}
 	if counts == *last && !forced {
-		return false
+		return false, nil
 	}
 	e := domain.Event{ID: m.newID(), OccurredAt: time.Now(), Payload: counts}
 	if err := m.log.Publish(ctx, e); err != nil {
 		m.observer.Anomaly("queue_status", err)
-		return false
+		return false, err
 	}
 	*last = counts
-	return true
+	return true, nil
+}
+
+func (m *QueueMonitor) countWithin(ctx context.Context, d time.Duration) (domain.QueueStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return m.CountJobs(ctx)
 }

@@ -152,7 +152,7 @@ func TestSnapshotCountsOnlyAfterAChange(t *testing.T) {
 			t.Error("counted again though nothing has changed")
 		}
 		r.counter.running.Store(7)
-		r.stale()
+		r.Changed()
 		if got := ask(); got.Running != 7 {
 			t.Errorf("Snapshot = %+v; want the new count", got)
 		}
@@ -180,6 +180,81 @@ func TestCountFailureIsReportedAndOldCountsServe(t *testing.T) {
 		e, err := r.Snapshot(t.Context())
 		if !errors.Is(err, errDisk) || e.Payload.(domain.QueueStatus).Running != 3 {
 			t.Errorf("Snapshot = %+v, %v; want the last counts and the error", e, err)
+		}
+	})
+}
+
+// hungCounter is a counter whose store does not answer.
+type hungCounter struct{ asked, answer chan struct{} }
+
+func (c *hungCounter) CountJobs(context.Context) (domain.QueueStatus, error) {
+	c.asked <- struct{}{}
+	<-c.answer // whatever the context says: drivers of databases are like that
+	return domain.QueueStatus{}, nil
+}
+
+// A store that does not answer when it is asked for counts holds up neither who publishes, nor for longer than they want to
+// wait those who ask, too.
+func TestACountThatHangsHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startMonitor(t)
+		r.counter.running.Store(3)
+		if _, err := r.Snapshot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		hung := &hungCounter{make(chan struct{}, 100), make(chan struct{})}
+		defer close(hung.answer)
+		r.Count(hung)
+		b := NewBridge(r.log, testID, r.QueueMonitor, BridgeOptions{})
+		publish := func() {
+			t.Helper()
+			published := make(chan error, 1)
+			go func() {
+				_, err := b.PublishWorkerEvents(context.Background(), []domain.WorkerEvent{{Kind: kind(domain.TypeJobStarted), JobID: testID()}})
+				published <- err
+			}()
+			synctest.Wait()
+			select {
+			case err := <-published:
+				if err != nil {
+					t.Error(err)
+				}
+			default:
+				t.Fatal("the event is not published while the jobs are counted")
+			}
+		}
+		publish()
+		<-hung.asked // by Run
+		publish()
+		asked := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		e, err := r.Snapshot(ctx)
+		if waited := time.Since(asked); !errors.Is(err, context.DeadlineExceeded) || waited > 500*time.Millisecond {
+			t.Errorf("Snapshot: %v after %s", err, waited)
+		}
+		if e.Payload.(domain.QueueStatus).Running != 3 {
+			t.Errorf("Snapshot = %+v; want the last counts", e)
+		}
+		time.Sleep(time.Minute)
+		if r.observer.count(r.observer.anomalies, "queue_count") == 0 {
+			t.Error("nobody is told that the store does not answer")
+		}
+	})
+}
+
+// What could not be counted is counted as soon as that is possible again, though nothing changes any more.
+func TestAChangeThatCouldNotBeCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startMonitor(t)
+		r.counter.fail.Store(true)
+		r.counter.running.Store(3)
+		r.Changed()
+		time.Sleep(10 * time.Second)
+		r.counter.fail.Store(false)
+		time.Sleep(2 * time.Second)
+		if diff := cmp.Diff([]int{3}, r.running(t)); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -73,9 +73,13 @@ func LatencyBucket(d time.Duration) int {
 	return len(LatencyBounds)
 }
 
+// maxLatency is what counts in a sum for longer durations. An event may have been reported years after it occurred, or by
+// somebody whose clock is wrong; a few of these would be all that a sum tells, and more would overflow it.
+const maxLatency = time.Hour
+
 // Observe counts a duration n times. It allocates nothing. A negative one, of clocks that differ, counts as zero.
 func (c *LatencyCounts) Observe(d time.Duration, n uint64) {
-	d = max(d, 0)
+	d = min(max(d, 0), maxLatency)
 	c.Buckets[LatencyBucket(d)] += n
 	c.Sum += d * time.Duration(n)
 }

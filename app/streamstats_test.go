@@ -1,6 +1,7 @@
 package app
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -37,5 +38,16 @@ func TestStreamStatsAdd(t *testing.T) {
 	want.ReplaySize = SizeCounts{Buckets: [len(SizeBounds) + 1]uint64{2, 0, 0, 2, 0, 0, 0, 2}, Sum: 22 + 1<<41}
 	if d := cmp.Diff(StreamStats{WebSocket: want, SSE: TransportStats{Events: 2}, Poll: TransportStats{Writes: 2}}, sum); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// An event may claim to have occurred ages ago.
+func TestLatencyOfOldEvents(t *testing.T) {
+	var c LatencyCounts
+	for range 2 {
+		c.Observe(math.MaxInt64, 1)
+	}
+	if c.Sum <= 0 || c.Buckets[len(LatencyBounds)] != 2 {
+		t.Errorf("sum %s, buckets %v", c.Sum, c.Buckets)
 	}
 }

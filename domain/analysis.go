@@ -42,21 +42,12 @@ type Analysis struct {
 // chunkSize is how much text a step of an analysis takes on at once, in bytes.
 const chunkSize = 16 << 10
 
-// Chunks cuts text at line or word ends into pieces of about 16 KiB, so that an analysis can report its progress.
+// Chunks cuts text at line or word ends into pieces of about 16 KiB, so that an analysis can report its progress. It cuts
+// no link in two but a very long one.
 func Chunks(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for len(text) > chunkSize {
-			cut := chunkSize
-			if i := strings.LastIndexByte(text[:cut], '\n'); i > 0 {
-				cut = i + 1
-			} else if i := strings.LastIndexByte(text[:cut], ' '); i > 0 {
-				cut = i + 1
-			} else {
-				// Not within a UTF-8 sequence. What goes on for longer than one is not UTF-8 and may be cut anywhere.
-				for cut > chunkSize-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
-					cut--
-				}
-			}
+			cut := cutBefore(text, chunkSize)
 			if !yield(text[:cut]) {
 				return
 			}
@@ -65,6 +56,32 @@ func Chunks(text string) iter.Seq[string] {
 		yield(text)
 	}
 }
+
+// cutBefore returns where to cut a text that is longer than a limit.
+func cutBefore(text string, limit int) int {
+	if i := strings.LastIndexByte(text[:limit], '\n'); i > 0 {
+		return i + 1 // in no link
+	}
+	cut := limit
+	if i := strings.LastIndexByte(text[:limit], ' '); i > 0 {
+		cut = i + 1
+	} else {
+		// Not within a UTF-8 sequence. What goes on for longer than one is not UTF-8 and may be cut anywhere.
+		for cut > limit-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+	}
+	from := max(0, cut-linkSpan)
+	for _, link := range linkPattern.FindAllStringIndex(text[from:min(len(text), cut+linkSpan)], -1) {
+		if start := from + link[0]; start > 0 && start < cut && cut < from+link[1] {
+			return start
+		}
+	}
+	return cut
+}
+
+// linkSpan is how long a link may be that is kept whole, in bytes.
+const linkSpan = 2 << 10
 
 var linkPattern = regexp.MustCompile(`\[\[([^\[\]\n]{1,200})\]\]|https?://[\pL\pN\[][^\s<>"'\x60\])}]+`)
 

@@ -154,3 +154,27 @@ func TestTermCountsSuggest(t *testing.T) {
 		}
 	}
 }
+
+// No link is cut in two, wherever in a long line it stands.
+func TestChunksKeepLinksWhole(t *testing.T) {
+	for _, tc := range []struct {
+		filler, link string
+		want         domain.Link
+	}{
+		{"word ", "[[A title of several words]]", domain.Link{Title: "A title of several words"}},
+		{"字", "[[标题]]", domain.Link{Title: "标题"}},
+		{"字", "(https://example.com/a/path)", domain.Link{URL: "https://example.com/a/path"}},
+	} {
+		for before := chunkSize - 2*len(tc.link); before <= chunkSize; before++ {
+			n := len(tc.filler)
+			start := strings.Repeat("x", before%n) + strings.Repeat(tc.filler, before/n)
+			var links []domain.Link
+			for text := range domain.Chunks(start + tc.link + strings.Repeat(tc.filler, chunkSize)) {
+				links = domain.AddLinks(links, text)
+			}
+			if diff := cmp.Diff([]domain.Link{tc.want}, links); diff != "" {
+				t.Fatalf("%s after %d bytes: %s", tc.link, before, diff)
+			}
+		}
+	}
+}

@@ -96,10 +96,14 @@ func checkLabels(user, title string, tags []string) error {
 	return nil
 }
 
-// distinct returns the tags without surrounding space and repetitions, in their order.
+// distinct returns the tags without surrounding space and repetitions, in their order; of too many, one more than there may
+// be, lest the work grow with the square of what a client sends.
 func distinct(tags []string) []string {
-	out := make([]string, 0, len(tags))
+	out := make([]string, 0, min(len(tags), MaxTags+1))
 	for _, tag := range tags {
+		if len(out) > MaxTags {
+			break
+		}
 		if tag = strings.TrimSpace(tag); !slices.Contains(out, tag) {
 			out = append(out, tag)
 		}

@@ -1,7 +1,9 @@
 package domain_test
 
 import (
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -94,5 +96,23 @@ func TestNoteEventTellsTheNoteAsItIs(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, n.Event(domain.Deleted)); diff != "" {
 		t.Errorf("Event (-want +got):\n%s", diff)
+	}
+}
+
+// The work does not grow with the square of the number of tags: this would take hours.
+func TestNotePatchWithVeryManyTags(t *testing.T) {
+	tags := make([]string, 1_000_000)
+	for i := range tags {
+		tags[i] = strconv.Itoa(i)
+	}
+	_, _, err := domain.NotePatch{Tags: &tags}.Apply(domain.Note{})
+	if fe, ok := errors.AsType[*domain.FieldError](err); !ok || fe.Field != "tags" {
+		t.Errorf("%v; want a FieldError of tags", err)
+	}
+	for i := range tags {
+		tags[i] = strconv.Itoa(i % domain.MaxTags)
+	}
+	if n, _, err := (domain.NotePatch{Tags: &tags}).Apply(domain.Note{}); err != nil || len(n.Tags) != domain.MaxTags {
+		t.Errorf("%d tags, %v; want repetitions left out", len(n.Tags), err)
 	}
 }

@@ -6,12 +6,14 @@
 //	Publisher   HTTP producers, the command line        → app.Bridge; adapters/client speaks it over HTTP
 //	Subscriber  tail, programs that embed the client     → adapters/client
 //	Feed        stream engine, poll                      → app/eventlog.Log
+//	JobHandler  the job queue                            → app.Analyst
 //
 // Driven ports are implemented by adapters and called by app:
 //
-//	Notes, Outbox, Probe      adapters/sqlstore; adapters/memory for tests
-//	Webhooks, Deliveries,     adapters/sqlstore; adapters/memory for tests
-//	DeliveryLog
+//	Notes, Probe, Outbox and  adapters/sqlstore; adapters/memory for tests
+//	OutboxKeeper, Webhooks,
+//	Deliveries, DeliveryLog,
+//	DeliveryMeter
 //	Sender                    adapters/webhook
 //	JobQueue, JobCounter      adapters/jobs; adapters/capture counts, too
 //	Authenticator             adapters/tokens

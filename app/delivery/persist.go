@@ -11,12 +11,23 @@ import (
 
 const (
 	storeTimeout  = 10 * time.Second // of one try
+	stopPatience  = 2 * time.Second  // with a store that does not answer, once all is to end: 30 s are for everything
 	minStorePause = 20 * time.Millisecond
 	maxStorePause = 2 * time.Second // between tries
 )
 
+// outlive returns a context that ends a while after another one.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() {
+		unwatch()
+		cancel()
+	}
+}
+
 // persist calls store until it succeeds, telling the observer of every failure. Once until has ended it tries one last
-// time at most. The tries are made under ctx.
+// time at most. The tries are made under ctx, which ends with until or outlives it.
 //
 // A try that fails may have been stored nevertheless: what store does must bear repetition.
 func persist(until, ctx context.Context, observer ports.Observer, what string, store func(ctx context.Context) error) error {

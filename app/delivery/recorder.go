@@ -38,13 +38,15 @@ func NewRecorder(log *eventlog.Log, hooks *Webhooks, store ports.Deliveries, d *
 // Run records until ctx ends and everything published before is stored, or the store has failed once more. Stop the
 // producers first: the gate stays in the log, so that what is not stored is never acknowledged.
 func (r *Recorder) Run(ctx context.Context) error {
+	longer, end := outlive(ctx, stopPatience)
+	defer end()
 	entries := make([]domain.Entry, 0, recordBatch)
 	for {
 		batch, err := r.gate.Next(ctx, entries)
 		if err != nil {
 			return nil
 		}
-		if err := r.record(ctx, batch); err != nil {
+		if err := r.record(ctx, longer, batch); err != nil {
 			return nil // the observer knows, and publishers go on waiting
 		}
 		r.gate.Store(batch[len(batch)-1].Seq)
@@ -52,8 +54,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 	}
 }
 
-// record stores the deliveries of a batch, and tries until that is done, or ctx has ended and one more try failed.
-func (r *Recorder) record(ctx context.Context, batch []domain.Entry) error {
+// record stores the deliveries of a batch, and tries under ctx until that is done, or until has ended and one more try failed.
+func (r *Recorder) record(until, ctx context.Context, batch []domain.Entry) error {
 	var ds []webhook.Delivery
 	var hooks []domain.UUID
 	for i := range batch {
@@ -62,7 +64,7 @@ func (r *Recorder) record(ctx context.Context, batch []domain.Entry) error {
 		if len(ds) < recordRows && i < len(batch)-1 {
 			continue
 		}
-		if err := r.storeDeliveries(ctx, ds); err != nil {
+		if err := r.storeDeliveries(until, ctx, ds); err != nil {
 			return err
 		}
 		ds = ds[:0]
@@ -89,12 +91,12 @@ func (r *Recorder) appendDeliveries(ds []webhook.Delivery, e *domain.Entry, hook
 	return ds
 }
 
-func (r *Recorder) storeDeliveries(ctx context.Context, ds []webhook.Delivery) error {
+func (r *Recorder) storeDeliveries(until, ctx context.Context, ds []webhook.Delivery) error {
 	if len(ds) == 0 {
 		return nil
 	}
 	var left []domain.UUID
-	err := persist(ctx, context.WithoutCancel(ctx), r.observer, "record", func(ctx context.Context) (err error) {
+	err := persist(until, ctx, r.observer, "record", func(ctx context.Context) (err error) {
 		left, err = r.store.Record(ctx, r.dispatcher.lease, ds)
 		return err
 	})

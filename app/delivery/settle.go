@@ -14,11 +14,13 @@ const settleBatch = 256
 // settle stores what became of deliveries until ctx ends and nothing is left. While one batch is stored the next one
 // gathers.
 func (d *Dispatcher) settle(ctx context.Context) {
+	longer, end := outlive(ctx, stopPatience)
+	defer end()
 	for {
 		stopping := ctx.Err() != nil
 		switch batch := d.takeEnded(); {
 		case len(batch) > 0:
-			if !d.storeEnded(ctx, batch) {
+			if !d.storeEnded(ctx, longer, batch) {
 				return // the next process takes it over, as after a crash
 			}
 		case stopping:
@@ -41,8 +43,8 @@ func (d *Dispatcher) takeEnded() []*flight {
 	return batch
 }
 
-// storeEnded stores one batch. It reports false when the dispatcher stops and the store fails.
-func (d *Dispatcher) storeEnded(ctx context.Context, batch []*flight) bool {
+// storeEnded stores one batch, as persist does. It reports false when the dispatcher stops and the store fails.
+func (d *Dispatcher) storeEnded(until, ctx context.Context, batch []*flight) bool {
 	done := make([]webhook.Settled, 0, len(batch))
 	for _, f := range batch {
 		progress, err := d.after(f)
@@ -60,7 +62,7 @@ func (d *Dispatcher) storeEnded(ctx context.Context, batch []*flight) bool {
 	d.writing <- struct{}{}
 	defer func() { <-d.writing }()
 	// What is fenced off is of no interest: in a second try it may be what the first has stored after all.
-	err := persist(ctx, context.WithoutCancel(ctx), d.observer, "settle", func(ctx context.Context) error {
+	err := persist(until, ctx, d.observer, "settle", func(ctx context.Context) error {
 		return d.hooks.withStates(ctx, done, func(states []webhook.State) error {
 			_, err := d.store.Settle(ctx, d.lease, done, states)
 			return err

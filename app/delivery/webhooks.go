@@ -127,6 +127,9 @@ func (w *Webhooks) refresh(ctx context.Context) error {
 	for i := range hooks {
 		if known, err := w.Webhook(hooks[i].ID); err == nil {
 			hooks[i].Health = known.Health
+			if hooks[i].Activation == webhook.Active && known.Activation == webhook.Gone && known.UpdatedAt.After(hooks[i].UpdatedAt) {
+				hooks[i].Activation, hooks[i].UpdatedAt = known.Activation, known.UpdatedAt // which is yet to be stored
+			}
 		}
 	}
 	w.replace(hooks)

@@ -230,6 +230,45 @@ func TestAChangeThatFailsAltogether(t *testing.T) {
 	})
 }
 
+// A 410 that came while nobody knew what is stored, and before it could be stored itself, still disables the webhook; unless
+// what a client did after it is stored.
+func TestAGoneReceiverAndAChangeThatFails(t *testing.T) {
+	for _, tc := range []struct {
+		why    string
+		stored bool
+		at     time.Duration // of the change; the 410 comes after a second
+		body   string
+		want   webhook.Activation
+	}{
+		{"lost before", false, 0, `{"description":"new"}`, webhook.Gone},
+		{"stored before", true, 0, `{"description":"new"}`, webhook.Gone},
+		{"lost after", false, 2 * time.Second, `{"is_active":true}`, webhook.Gone},
+		{"stored after", true, 2 * time.Second, `{"is_active":true}`, webhook.Active},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := start(t, quick)
+			id := h.create("a", "")
+			h.sender.plays("a", script{takes: time.Second, status: webhook.StatusGone})
+			h.publish(1)
+			h.store.Break(func(call string) (bool, error) { return tc.stored && call == "Change", errStore })
+			time.Sleep(tc.at)
+			p, _ := webhook.DecodePatch([]byte(tc.body), webhook.Rules{})
+			if _, err := h.hooks.Update(t.Context(), id, p); !errors.Is(err, errStore) {
+				t.Errorf("%s: Update: %v", tc.why, err)
+			}
+			time.Sleep(time.Minute)
+			h.sender.plays("a", script{})
+			h.store.Break(nil)
+			time.Sleep(time.Minute)
+			w, _ := h.hooks.Webhook(id)
+			stored, err := h.store.Webhooks(t.Context())
+			if err != nil || stored[0].Activation != tc.want || w.Activation != tc.want {
+				t.Errorf("%s: stored %v, in memory %v, %v; want %v", tc.why, stored[0].Activation, w.Activation, err, tc.want)
+			}
+		})
+	}
+}
+
 // Clients and attempts change the same webhooks at the same time: the store ends up with what is in memory.
 func TestStoreAndMemoryStayInStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
