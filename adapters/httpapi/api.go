@@ -9,7 +9,8 @@
 //     The text of an internal fault goes to Options.Fault and not to the client.
 //  3. HEAD works wherever GET does; other methods are 405 with Allow.
 //  4. A token that is present must be valid; it is taken out of the request before anything behind can log it (RFC 6750).
-//  5. What changes something, a web page of a foreign origin may not ask for (RFC 6454); Options.Origins says whose may.
+//  5. A client that takes nothing of its answer for 10 s is cut off.
+//  6. What changes something, a web page of a foreign origin may not ask for (RFC 6454); Options.Origins says whose may.
 //
 // Handlers keep no state but the last result of a health check, and are safe for concurrent use. docs/openapi.yaml has each
 // route; tests/docs fails for one that is missing there.

@@ -86,7 +86,7 @@ func (a *api) index(w http.ResponseWriter, r *http.Request) error {
 func describe(document []byte) action {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", "application/yaml")
-		_, _ = w.Write(document) // the client has gone
+		web.Send(w, document)
 		return nil
 	}
 }

@@ -20,7 +20,7 @@ type answer struct {
 
 // FlushError is for http.ResponseController.
 func (a *answer) FlushError() error {
-	if a.held() {
+	if a.by.held() {
 		return nil
 	}
 	return a.control.Flush()
@@ -28,7 +28,7 @@ func (a *answer) FlushError() error {
 
 // WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {
-	if a.held() {
+	if a.by.held() {
 		return
 	}
 	if status >= 400 && strings.HasPrefix(a.Header().Get("Content-Type"), "text/plain") {
@@ -48,7 +48,7 @@ func unbuffered(h http.Header) {
 
 // Write implements http.ResponseWriter.
 func (a *answer) Write(p []byte) (int, error) {
-	if a.held() {
+	if a.by.held() {
 		return len(p), nil
 	}
 	if a.refused != 0 {
@@ -59,8 +59,3 @@ func (a *answer) Write(p []byte) (int, error) {
 	_ = a.control.SetWriteDeadline(time.Now().Add(a.timeout)) // where there is none, as in tests, all is well
 	return a.ResponseWriter.Write(p)
 }
-
-func (a *answer) held() bool { return a.by.hold != nil && a.by.mayHold }
-
-// end lets the connection be used for another answer.
-func (a *answer) end() { _ = a.control.SetWriteDeadline(time.Time{}) }

@@ -53,17 +53,16 @@ func (h *hold) progress(waited time.Duration) *sdk.ProgressNotificationParams {
 }
 
 // hold takes the connection over from net/http. Where that cannot be, the request is served once more and waits in place.
-func (s *Server) hold(a *answer, again *http.Request) {
-	h := a.by.hold
+func (s *Server) hold(a *answer, h *hold, again *http.Request) {
 	raw, err := takeOver(a)
 	if err != nil {
 		h.leave("not held")
-		a.by.mayHold, a.by.hold = false, nil
+		a.by = &caller{ctx: a.by.ctx, remote: a.by.remote, user: a.by.user}
 		s.serve(a, a.by.asks(again))
 		return
 	}
 	h.conn = raw.conn
-	by := &caller{ctx: context.Background(), remote: a.by.remote, user: a.by.user, hold: h}
+	by := &caller{ctx: context.Background(), remote: a.by.remote, user: a.by.user, ending: h}
 	s.crew.Go(func() { s.keep(h, again, by, raw) })
 }
 
@@ -79,7 +78,7 @@ func (s *Server) keep(h *hold, again *http.Request, by *caller, raw *rawAnswer) 
 	gone := h.sleep(raw)
 	h.cursor, h.truncated = s.lot.Leave(waits)
 	if gone {
-		reason = "client gone"
+		reason = "connection lost"
 		return
 	}
 	s.resume(again, by, raw, s.opts.WriteTimeout)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -32,8 +33,36 @@ const (
 type caller struct {
 	ctx          context.Context // ends when the client has gone
 	remote, user string
-	mayHold      bool  // the request may be held: it is a single message on a connection of its own
-	hold         *hold // set by the tool that wants that, which is then asked again
+	ending       *hold // of a request that was held and is served once more, to be answered
+
+	mu      sync.Mutex // guards the rest: the SDK gives up a request whose client has gone, and its tool goes on
+	mayHold bool       // the request may be held: it is a single message on a connection of its own
+	offered *hold      // by the tool that wants that
+}
+
+// offer has the request held, and the SDK's answer to it thrown away. It reports false when that cannot be, or no longer.
+func (c *caller) offer(h *hold) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mayHold {
+		c.offered = h
+	}
+	return c.mayHold
+}
+
+// take returns what was offered, and ends the offering.
+func (c *caller) take() *hold {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mayHold = false
+	return c.offered
+}
+
+// held reports whether the SDK's answer is to be thrown away.
+func (c *caller) held() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.offered != nil
 }
 
 type callerKey struct{}
@@ -68,7 +97,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	by := &caller{ctx: r.Context(), remote: r.RemoteAddr, user: web.User(r.Context())}
 	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.opts.WriteTimeout, by: by}
-	defer a.end()
 	again := replay(r, body)
 	switch {
 	case r.Method == http.MethodHead: // as GET, but ended before it has begun
@@ -82,8 +110,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	by.mayHold = ownConnection(r) && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
 	s.serve(a, by.asks(again))
-	if by.hold != nil {
-		s.hold(a, replay(r, body))
+	if h := by.take(); h != nil {
+		s.hold(a, h, replay(r, body))
 	}
 }
 
@@ -162,8 +190,8 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) {
 		web.Problem(w, &web.StatusError{Status: http.StatusServiceUnavailable, Detail: "too many sessions; close some, or try again later", RetryAfter: time.Minute})
 		return
 	}
-	by := *r.Context().Value(callerKey{}).(*caller)
-	by.ctx, by.mayHold = context.Background(), false
+	from := r.Context().Value(callerKey{}).(*caller)
+	by := &caller{ctx: context.Background(), remote: from.remote, user: from.user}
 	s.sessions.ServeHTTP(w, by.asks(r)) // the session keeps the context, so that must not keep the connection
 }
 

@@ -31,7 +31,7 @@ type ProxyOptions struct {
 // whether the hub is there or not, and outlives its restarts: what cannot be reached is said in the answer to each call.
 // Use NewProxy, then Run.
 type Proxy struct {
-	endpoint string
+	endpoint *url.URL
 	opts     ProxyOptions
 	local    *sdk.Server
 	remote   *sdk.Client
@@ -51,7 +51,7 @@ func NewProxy(hub string, o ProxyOptions) (*Proxy, error) {
 	if strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, domain.Invalid("token", "holds a character that no token may have")
 	}
-	p := &Proxy{endpoint: base.JoinPath("mcp").String(), opts: o}
+	p := &Proxy{endpoint: base.JoinPath("mcp"), opts: o}
 	p.follow = newFollower(p)
 	who := &sdk.Implementation{Name: "matric-events", Title: "matric-events", Version: o.Version}
 	p.remote = sdk.NewClient(who, &sdk.ClientOptions{ProgressNotificationHandler: p.progress})
@@ -80,6 +80,7 @@ func (p *Proxy) Run(ctx context.Context, in io.ReadCloser, out io.WriteCloser) e
 		following.Wait()
 		p.drop(nil)
 	}()
+	p.local.AddReceivingMiddleware(until(ctx))
 	err := p.local.Run(ctx, &sdk.IOTransport{Reader: in, Writer: out})
 	for _, end := range []error{io.EOF, io.ErrClosedPipe, syscall.EPIPE} { // the client has gone
 		if errors.Is(err, end) {
@@ -92,21 +93,33 @@ func (p *Proxy) Run(ctx context.Context, in io.ReadCloser, out io.WriteCloser) e
 	return err
 }
 
-// bearer sends the token with each request.
-type bearer string
+// until ends calls when ctx ends, which the SDK waits for.
+func until(ctx context.Context) sdk.Middleware {
+	return func(next sdk.MethodHandler) sdk.MethodHandler {
+		return func(call context.Context, method string, req sdk.Request) (sdk.Result, error) {
+			call, cancel := context.WithCancel(call)
+			defer cancel()
+			defer context.AfterFunc(ctx, cancel)()
+			return next(call, method, req)
+		}
+	}
+}
+
+// bearer sends the token with each request to the hub, and to nobody whom that redirects to.
+type bearer struct{ token, host string }
 
 // RoundTrip implements http.RoundTripper.
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	if b != "" {
+	if b.token != "" && r.URL.Host == b.host {
 		r = r.Clone(r.Context())
-		r.Header.Set("Authorization", "Bearer "+string(b))
+		r.Header.Set("Authorization", "Bearer "+b.token)
 	}
 	return http.DefaultTransport.RoundTrip(r)
 }
 
 func (p *Proxy) transport(streams bool) *sdk.StreamableClientTransport {
 	return &sdk.StreamableClientTransport{
-		Endpoint: p.endpoint, HTTPClient: &http.Client{Transport: bearer(p.opts.Token)}, DisableStandaloneSSE: !streams,
+		Endpoint: p.endpoint.String(), HTTPClient: &http.Client{Transport: bearer{p.opts.Token, p.endpoint.Host}}, DisableStandaloneSSE: !streams,
 	}
 }
 
@@ -149,7 +162,7 @@ func through[R any](ctx context.Context, p *Proxy, call func(*sdk.ClientSession)
 		return result, err
 	}
 	p.drop(session)
-	return result, fmt.Errorf("the hub at %s did not answer: %w; see that matric-events serve runs there and the token is right, then try again", p.endpoint, err)
+	return result, fmt.Errorf("the hub at %s did not answer: %w; see that matric-events serve runs there and the token is right, then try again", p.endpoint.Redacted(), err)
 }
 
 // answered reports whether an error is the hub's answer. What the SDK could not send has a code of its own.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -95,6 +96,64 @@ func TestProxyWithoutHub(t *testing.T) {
 	}
 	if err := session.Subscribe(t.Context(), &sdk.SubscribeParams{URI: "event://recent"}); err == nil {
 		t.Error("subscribed at nobody")
+	}
+}
+
+// TestProxyEndsDuringACall wants a proxy that is told to end not to wait for the hub.
+func TestProxyEndsDuringACall(t *testing.T) {
+	called, release := make(chan struct{}, 16), make(chan struct{})
+	hub := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		called <- struct{}{}
+		<-release
+	}))
+	defer hub.Close()
+	defer close(release)
+	p, err := mcp.NewProxy(hub.URL, mcp.ProxyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, toProxy := io.Pipe()
+	defer toProxy.Close()
+	fromProxy, out := io.Pipe()
+	defer fromProxy.Close()
+	go func() { _, _ = io.Copy(io.Discard, fromProxy) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx, in, out) }()
+	for _, message := range []string{
+		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}`,
+		`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+		`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"poll_events"}}`,
+	} {
+		if _, err := io.WriteString(toProxy, message+"\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "call", called)
+	cancel()
+	if err := await(t, "end of the proxy", ended); err != nil {
+		t.Errorf("the proxy ended with %v", err)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// TestProxyKeepsItsSecrets wants a token to go to the hub alone, and a password in the hub's address to nobody.
+func TestProxyKeepsItsSecrets(t *testing.T) {
+	seen := make(chan string, 16)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer other.Close()
+	hub := httptest.NewServer(http.RedirectHandler(other.URL+"/mcp", http.StatusTemporaryRedirect))
+	defer hub.Close()
+	session := startProxy(t, strings.Replace(hub.URL, "http://", "http://user:pass-word@", 1), "for-ana", withSessions, nil)
+	result, err := session.CallTool(t.Context(), &sdk.CallToolParams{Name: "poll_events"})
+	if err != nil || !result.IsError || strings.Contains(text(result), "pass-word") {
+		t.Errorf("%s, %v", text(result), err)
+	}
+	if got := await(t, "request", seen); got != "" {
+		t.Errorf("the other server got Authorization %q", got)
 	}
 }
 

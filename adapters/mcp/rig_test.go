@@ -71,6 +71,7 @@ type setup struct {
 	require  bool
 	capacity int
 	http2    bool // for clients that know beforehand
+	around   func(agents http.Handler) http.Handler
 }
 
 // rig is the whole interface on stores in memory, behind a real HTTP server.
@@ -114,7 +115,10 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	agents := mcp.New(services, s.options)
 	r.run(agents.Run)
-	r.serve(s, agents, monitor)
+	if s.around == nil {
+		s.around = func(agents http.Handler) http.Handler { return agents }
+	}
+	r.serve(s, s.around(agents), monitor)
 	return r
 }
 

@@ -107,8 +107,8 @@ func (s *Server) listRecentEvents(_ context.Context, _ toolCall, in *eventsInput
 }
 
 func (s *Server) waitForEvent(ctx context.Context, c toolCall, in *waitInput) (any, error) {
-	if c.by.hold != nil {
-		return viewEvents(c.by.hold.answer(s.Feed)), nil
+	if c.by.ending != nil {
+		return viewEvents(c.by.ending.answer(s.Feed)), nil
 	}
 	q, err := (&pollInput{in.Types, in.JobID, in.NoteID, in.Limit, in.Cursor}).query()
 	if err != nil {
@@ -131,8 +131,7 @@ func (s *Server) waitForEvent(ctx context.Context, c toolCall, in *waitInput) (a
 		query: q, cursor: cursor, seconds: seconds, deadline: time.Now().Add(time.Duration(seconds) * time.Second),
 		every: s.opts.ProgressEvery, token: c.Params.GetProgressToken(), open: open, leave: leave,
 	}
-	if c.by.mayHold {
-		c.by.hold = h
+	if c.by.offer(h) {
 		return nil, nil // to be asked again
 	}
 	defer leave("answered")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +113,36 @@ func TestClientGone(t *testing.T) {
 			continue
 		}
 	})
+}
+
+// TestClientGoneBeforeTheWait has the SDK give a request up while its tool is still on the way to waiting: nothing may be left of
+// a call that nobody is there to hold.
+func TestClientGoneBeforeTheWait(t *testing.T) {
+	over := make(chan struct{}, 16)
+	r := newRig(t, setup{around: func(agents http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			defer func() { over <- struct{}{} }()
+			agents.ServeHTTP(w, req)
+		})
+	}})
+	r.watcher.opened = make(chan domain.Connection) // which holds the tool up until we look
+	session := r.connect(withSessions, "", nil)
+	for range 2 { // initialize and what follows
+		await(t, "end of a request", over)
+	}
+	conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(r.url, "http://"), "/mcp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"wait_for_event"}}`
+	if _, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"+
+		"Mcp-Session-Id: %s\r\nContent-Length: %d\r\n\r\n%s", session.ID(), len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	await(t, "end of the request", over)
+	await(t, "waiting call", r.watcher.opened)
+	await(t, "end of the waiting call", r.watcher.closed)
 }
 
 func TestWaitIsLimited(t *testing.T) {

@@ -19,6 +19,7 @@ const (
 	maxBatch   = 512
 	maxDelay   = time.Second // for a batch to fill
 	patience   = 10 * time.Second
+	parting    = time.Second // instead of patience, once Run is to end
 )
 
 // Options tune New.
@@ -66,16 +67,22 @@ func (e *Exporter) Span(s ports.Span) {
 // Dropped returns how many spans were lost.
 func (e *Exporter) Dropped() uint64 { return e.dropped.Load() }
 
-// Run sends until ctx ends, and then what waits.
+// Run sends until ctx ends, and then what waits, unless the collector does not take it at once.
 func (e *Exporter) Run(ctx context.Context) error {
 	for {
 		batch := e.gather(ctx)
 		if len(batch) == 0 {
 			return nil
 		}
-		if err := e.send(context.WithoutCancel(ctx), batch); err != nil {
-			e.dropped.Add(uint64(len(batch)))
-			e.opts.Observer.Anomaly("otlp", fmt.Errorf("%d spans are lost: %w", len(batch), err))
+		ending := ctx.Err() != nil
+		if err := e.send(ctx, batch); err != nil {
+			lost := len(batch)
+			for ending && len(batch) > 0 { // the others would fare no better
+				batch = e.gather(ctx)
+				lost += len(batch)
+			}
+			e.dropped.Add(uint64(lost))
+			e.opts.Observer.Anomaly("otlp", fmt.Errorf("%d spans are lost: %w", lost, err))
 		}
 	}
 }
@@ -101,9 +108,11 @@ func (e *Exporter) gather(ctx context.Context) (batch []ports.Span) {
 	return batch
 }
 
-func (e *Exporter) send(ctx context.Context, batch []ports.Span) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// send sends a batch. The end of Run does not cut it off right away.
+func (e *Exporter) send(end context.Context, batch []ports.Span) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(end), patience)
 	defer cancel()
+	defer context.AfterFunc(end, func() { time.AfterFunc(parting, cancel) })()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.endpoint, bytes.NewReader(encode(batch, e.opts.Version)))
 	if err != nil {
 		return err

@@ -164,6 +164,29 @@ func TestLosses(t *testing.T) {
 	})
 }
 
+// A collector that hangs does not hold up the end, however much waits for it.
+func TestEndOfAHungCollector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _, stop := exporting(t, func(ctx context.Context, _ string) (int, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		})
+		e.Span(sampled(1))
+		time.Sleep(2 * maxDelay) // it is being sent
+		for range maxWaiting {
+			e.Span(sampled(1))
+		}
+		end := time.Now()
+		stop()
+		if took := time.Since(end); took > 2*parting { // of the bubble's clock: one under way, and one more
+			t.Errorf("Run ended %v after its context", took)
+		}
+		if got := e.Dropped(); got != 1+maxWaiting {
+			t.Errorf("%d are lost; want %d", got, 1+maxWaiting)
+		}
+	})
+}
+
 func TestEndpoint(t *testing.T) {
 	for _, bad := range []string{"", "collector:4318", "ftp://c", "http://", "http://u:p@c", "http://c?k=v", "http://c\n"} {
 		if _, err := New(bad, Options{}); err == nil || len(bad) > len("http://") && strings.Contains(err.Error(), bad) {

@@ -110,7 +110,7 @@ func (o *Observer) ConnectionClosed(c domain.Connection, reason string) {
 }
 
 // causes are the first words of reasons that have no close code.
-var causes = []string{"answered", "attach", "connection lost", "handshake", "peer", "server stopped", "write"}
+var causes = []string{"answered", "attach", "connection lost", "ended", "handshake", "peer", "server stopped", "write"}
 
 // ending takes a reason apart: a close code of the server's, "peer" and the peer's, or words, then perhaps details.
 func ending(reason string) (cause string, code int) {

@@ -58,7 +58,7 @@ func TestConnections(t *testing.T) {
 	c := domain.Connection{ID: id(1), Transport: "sse", Remote: "127.0.0.1:9", User: "ada", Since: time.Now().Add(-time.Minute), Delivered: 7, Lag: 2}
 	lines, metrics := told(t, func(o *Observer) {
 		o.ConnectionOpened(c)
-		for _, reason := range []string{"1012", "peer 3999", "peer 1001", "write: broken pipe", "connection lost", "a new reason: with\nlines"} {
+		for _, reason := range []string{"1012", "peer 3999", "peer 1001", "write: broken pipe", "connection lost", "ended", "a new reason: with\nlines"} {
 			o.ConnectionClosed(c, reason)
 		}
 		o.Refused("websocket", "connections")
@@ -81,6 +81,7 @@ func TestConnections(t *testing.T) {
 		closed(map[string]any{"cause": "peer", "close_code": 1001.0}),
 		closed(map[string]any{"cause": "write", "reason": "write: broken pipe"}),
 		closed(map[string]any{"cause": "connection lost"}),
+		closed(map[string]any{"cause": "ended"}),
 		closed(map[string]any{"cause": "other", "reason": "a new reason: with\nlines"}),
 		map[string]any{"level": "debug", "message": "connection refused", "transport": "websocket", "limit": "connections"},
 	)
@@ -92,7 +93,7 @@ func TestConnections(t *testing.T) {
 		`matric_connections_closed_total{cause="write",code="",transport="sse"} 1`,
 		`matric_connections_closed_total{cause="other",code="",transport="sse"} 1`,
 		`matric_connection_duration_seconds_bucket{transport="sse",le="10"} 0`,
-		`matric_connection_duration_seconds_bucket{transport="sse",le="600"} 6`,
+		`matric_connection_duration_seconds_bucket{transport="sse",le="600"} 7`,
 		`matric_connections_refused_total{reason="connections",transport="websocket"} 1`,
 		`matric_build_info{go="go`,
 	)

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,7 +82,7 @@ func (t timedDeliveries) Settle(ctx context.Context, lease domain.UUID, done []w
 	fenced, err = t.Deliveries.Settle(ctx, lease, done, states)
 	t.s.done("deliveries_settle", start, err)
 	if err == nil {
-		t.s.bury(done)
+		t.s.bury(done, fenced)
 	}
 	return fenced, err
 }
@@ -94,10 +95,10 @@ func (t timedDeliveries) TakeOver(ctx context.Context, lease domain.UUID, now ti
 	return next, err
 }
 
-// bury counts and tells of deliveries that were given up.
-func (s *Stores) bury(done []webhook.Settled) {
+// bury counts and tells of deliveries that were given up; those that are fenced are another server's by now.
+func (s *Stores) bury(done []webhook.Settled, fenced []domain.UUID) {
 	for i := range done {
-		if d := &done[i]; d.Progress.Status() == webhook.Dead {
+		if d := &done[i]; d.Progress.Status() == webhook.Dead && !slices.Contains(fenced, d.Delivery) {
 			s.dead.Inc()
 			s.log.Warn().Stringer("delivery.id", d.Delivery).Stringer("webhook.id", d.Webhook).
 				Int("attempts", d.Progress.Attempts()).Msg("delivery given up")

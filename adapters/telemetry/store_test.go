@@ -50,6 +50,9 @@ func TestStoresCount(t *testing.T) {
 			t.Fatal("no error of a broken store")
 		}
 		store.Break(nil)
+		if fenced, err := deliveries.Settle(t.Context(), id(8), dead, nil); err != nil || len(fenced) != 1 {
+			t.Fatalf("Settle under another lease = %v, %v", fenced, err) // is somebody else's to give up
+		}
 		if _, err := deliveries.Settle(t.Context(), id(9), dead, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +63,7 @@ func TestStoresCount(t *testing.T) {
 	contains(t, metrics,
 		"matric_webhook_dead_total 1",
 		`matric_store_duration_seconds_count{operation="webhooks_change"} 2`, `matric_store_errors_total{operation="webhooks_change"} 0`,
-		`matric_store_duration_seconds_count{operation="deliveries_settle"} 2`, `matric_store_errors_total{operation="deliveries_settle"} 1`,
+		`matric_store_duration_seconds_count{operation="deliveries_settle"} 3`, `matric_store_errors_total{operation="deliveries_settle"} 1`,
 	)
 }
 

@@ -28,6 +28,10 @@ type console struct{ out, err io.Writer }
 // run is the program: it parses the arguments, runs the command and returns the exit code. Errors are one line on
 // standard error.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		run(ctx, []string{"--help"}, stderr, stderr)
+		return 1
+	}
 	exited := -1
 	parser, err := kong.New(&cli{},
 		kong.Name("matric-events"),

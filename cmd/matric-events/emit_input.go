@@ -81,7 +81,7 @@ func (in *emitInput) start() error {
 // wait for more.
 func (in *emitInput) ready() bool {
 	if in.array != nil {
-		return true
+		return in.r.Buffered() > 0 || in.array.ready()
 	}
 	buffered, _ := in.r.Peek(in.r.Buffered())
 	return bytes.IndexByte(buffered, '\n') >= 0
@@ -128,6 +128,12 @@ func (a *jsonArray) next() (raw []byte, where string, err error) {
 		return nil, a.where(a.dec.InputOffset()), errors.New("unexpected data after the array")
 	}
 	return nil, "", io.EOF
+}
+
+// ready reports whether what was read, and not returned, may hold another element, or the end.
+func (a *jsonArray) ready() bool {
+	rest, _ := io.ReadAll(a.dec.Buffered()) // reads memory
+	return bytes.ContainsAny(rest, "}]")
 }
 
 func (a *jsonArray) where(offset int64) string {

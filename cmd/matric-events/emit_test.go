@@ -123,23 +123,35 @@ func TestEmitBatchesAreBounded(t *testing.T) {
 
 // What a live producer writes must go out although its next line is long in coming.
 func TestEmitDoesNotHoldALivePipeBack(t *testing.T) {
-	r, w := io.Pipe()
-	published := make(chan struct{}, 10)
-	hub := &recorder{answer: func(n int) (ports.Receipt, error) {
-		published <- struct{}{}
-		return ports.Receipt{Accepted: n}, nil
-	}}
-	done := make(chan error)
-	go func() { done <- emitAll(t.Context(), hub, r, io.Discard, &progressBar{}) }()
-	for _, line := range []string{worker("a"), note("b"), worker("c")} {
-		if _, err := io.WriteString(w, line+"\n"); err != nil {
-			t.Fatal(err)
+	for form, writes := range map[string][]string{
+		"lines":    {worker("a") + "\n", note("b") + "\n", worker("c") + "\n", ""},
+		"an array": {"[" + worker("a"), ",\n" + note("b"), "," + worker("c"), "]"},
+	} {
+		r, w := io.Pipe()
+		published := make(chan struct{}, 10)
+		hub := &recorder{answer: func(n int) (ports.Receipt, error) {
+			published <- struct{}{}
+			return ports.Receipt{Accepted: n}, nil
+		}}
+		done := make(chan error)
+		go func() { done <- emitAll(t.Context(), hub, r, io.Discard, &progressBar{}) }()
+		for i, text := range writes {
+			if _, err := io.WriteString(w, text); err != nil {
+				t.Fatal(err)
+			}
+			if i == len(writes)-1 {
+				break // the end
+			}
+			select {
+			case <-published:
+			case <-time.After(patience):
+				t.Fatalf("%s: an event is held back", form)
+			}
 		}
-		<-published
-	}
-	w.Close()
-	if err := <-done; err != nil {
-		t.Error(err)
+		w.Close()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", form, err)
+		}
 	}
 }
 

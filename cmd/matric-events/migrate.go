@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/matric/matric-events/adapters/sqlstore"
+	"github.com/matric/matric-events/domain"
 )
 
 // MigrateCmd shows or changes the version of the database's schema. serve brings it up to date by itself.
@@ -34,6 +36,9 @@ func (c *MigrateCmd) Run(ctx context.Context, io console) error {
 		return err
 	case "down":
 		m, err := db.MigrateDown(ctx)
+		if errors.Is(err, domain.ErrNotFound) {
+			return errors.New("the database is empty: there is no step to take back")
+		}
 		if err == nil {
 			fmt.Fprintf(io.out, "took back %d %s\n", m.Version, m.Name)
 		}

@@ -53,8 +53,11 @@ type hub struct {
 	sender   *webhook.Sender
 
 	// What runs, in stages that end one after the other: what takes in first, then what passes on, and last what
-	// delivers, so that nothing is left behind by something that has ended already.
-	intake, passing, recording, delivering, exporting []runner
+	// delivers, so that nothing is left behind by something that has ended already. What only tells of it, to places that
+	// may be stuck, outlives them all and is not waited for long.
+	intake, passing, recording, delivering, telling []runner
+
+	overdue chan struct{} // closed when the time to end in order is over
 }
 
 // runner blocks until ctx ends, or until it cannot go on.
@@ -65,7 +68,7 @@ func newID() domain.UUID { return domain.UUID(uuid.Must(uuid.NewV7())) }
 
 // open acquires what the hub needs and puts it together; close gives it back. Nothing runs yet.
 func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
-	h := &hub{settings: s, logs: openLogs(s, io.err)}
+	h := &hub{settings: s, logs: openLogs(s, io.err), overdue: make(chan struct{})}
 	h.log = h.logs.Logger()
 	defer func() {
 		if err != nil {
@@ -74,11 +77,11 @@ func open(ctx context.Context, s *Settings, io console) (_ *hub, err error) {
 	}()
 	origins, err := httpapi.ParseOrigins(s.AllowedOrigins)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--%w", err)
 	}
 	auth, err := tokens.Open(s.AuthTokensFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--auth-tokens-file: %w", err)
 	}
 	// Streams have signs of life of their own, and requests end in time.
 	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
@@ -130,7 +133,7 @@ func (h *hub) openTraces(release string) (err error) {
 		return err
 	}
 	h.observer.TraceTo(h.exporter)
-	h.exporting = append(h.exporting, h.exporter.Run)
+	h.telling = append(h.telling, h.exporter.Run)
 	return nil
 }
 
@@ -156,7 +159,7 @@ func (h *hub) openCore(origins httpapi.Origins) {
 	h.monitor = app.NewQueueMonitor(h.events, newID, h.observer, s.QueueStatusInterval)
 	h.monitor.Listened(func() bool { return h.registry.Len() > 0 })
 	h.mirror = telemetry.NewMirror(h.logs, h.events, h.registry.Len, s.LogSample)
-	h.recording = append(h.recording, h.mirror.Run) // outlives all that publishes
+	h.telling = append(h.telling, h.mirror.Run)
 	h.traces = trace.NewMemory()
 	h.bridge = app.NewBridge(h.events, newID, h.monitor, app.BridgeOptions{Traces: h.traces})
 	h.monitor.Count(h.bridge)
@@ -190,7 +193,7 @@ func (h *hub) openWebhooks(ctx context.Context, services *httpapi.Services, opti
 	store := h.stores.Deliveries(h.store.Deliveries())
 	log := h.store.Deliveries()
 	dispatcher := delivery.NewDispatcher(known, store, h.observer.Sender(h.sender), newID(), h.observer, delivery.Options{
-		MaxInFlight: s.WebhookMaxInFlight, PerEndpoint: s.WebhookPerEndpoint, Policy: policy,
+		MaxInFlight: s.WebhookMaxInFlight, PerEndpoint: s.WebhookPerEndpoint, Policy: policy, Grace: s.ShutdownTimeout / 3,
 	})
 	recorder := delivery.NewRecorder(h.events, known, store, dispatcher, newID, h.observer)
 	h.recording = append(h.recording, recorder.Run)
@@ -280,14 +283,33 @@ func (h *hub) frontDoor() net.Listener {
 	return h.engine.Listen(h.listener, stream.Paths{WebSocket: httpapi.PathWebSocket, Events: httpapi.PathEvents})
 }
 
+// serve serves until ctx ends or a part fails, and closes the hub. What has not ended in order by then is left behind after
+// --shutdown-timeout: the database is consistent at any moment, and the next start takes up what was under way.
+func (h *hub) serve(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() {
+		err := h.run(ctx)
+		h.close()
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-h.overdue:
+		return fmt.Errorf("--shutdown-timeout: not everything ended in order within %s", h.settings.ShutdownTimeout)
+	}
+}
+
 // run serves until ctx ends or a part fails, and returns once everything has ended in order.
 func (h *hub) run(ctx context.Context) error {
 	intake, ctx := errgroup.WithContext(ctx)
 	background := context.WithoutCancel(ctx)
 	endings := []func() error{intake.Wait}
-	for _, stage := range [][]runner{h.passing, h.recording, h.delivering, h.exporting} {
+	for _, stage := range [][]runner{h.passing, h.recording, h.delivering} {
 		endings = append(endings, start(background, stage, intake))
 	}
+	told := start(background, h.telling, intake)
+	endings = append(endings, func() error { return h.briefly(told) })
 	for _, f := range h.intake {
 		intake.Go(func() error { return f(ctx) })
 	}
@@ -318,9 +340,22 @@ func start(ctx context.Context, stage []runner, intake *errgroup.Group) (end fun
 	}
 }
 
+// briefly calls what may wait for a place that takes nothing any more, and gives it up after a while.
+func (h *hub) briefly(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(h.settings.ShutdownTimeout / 20):
+		return nil
+	}
+}
+
 // stopServer waits for ctx to end. It then refuses what is new, sends the clients away and waits for what is under way.
 func (h *hub) stopServer(ctx context.Context) error {
 	<-ctx.Done()
+	time.AfterFunc(h.settings.ShutdownTimeout, func() { close(h.overdue) })
 	h.log.Info().Int("connections", h.registry.Len()).Msg("stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.settings.ShutdownTimeout/2) // the rest is for deliveries
 	defer cancel()
@@ -347,5 +382,5 @@ func (h *hub) close() {
 			h.log.Error().Err(err).Msg("close the database")
 		}
 	}
-	_ = h.logs.Close() // writes what is left, and has nowhere to say that it cannot
+	_ = h.briefly(h.logs.Close) // writes what is left, and has nowhere to say that it cannot
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -17,6 +19,7 @@ type ServeCmd struct{ Settings }
 
 // Run implements the command: it serves until ctx ends, then ends in good order.
 func (c *ServeCmd) Run(ctx context.Context, k *kong.Context, io console) error {
+	signal.Ignore(syscall.SIGPIPE) // who reads the logs may go away
 	h, err := open(ctx, &c.Settings, io)
 	if c.Standby && errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil // told to end before its turn came
@@ -24,11 +27,10 @@ func (c *ServeCmd) Run(ctx context.Context, k *kong.Context, io console) error {
 	if err != nil {
 		return err
 	}
-	defer h.close()
 	h.tellSettings(settingsOf(k))
 	fmt.Fprint(io.out, h.welcome())
 	fmt.Fprintf(io.err, "listening on http://%s\n", h.listener.Addr())
-	return h.run(ctx)
+	return h.serve(ctx)
 }
 
 // tellSettings logs what runs, and how it was told to.

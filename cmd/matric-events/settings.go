@@ -51,6 +51,9 @@ type Settings struct {
 	LogSample           int           `default:"1" env:"MATRIC_LOG_SAMPLE" help:"Of the events of each type, log one in so many; failures all."`
 }
 
+// maxBusCapacity bounds the memory that is taken at the start, whatever is in the log: some 100 bytes for each place.
+const maxBusCapacity = 1 << 24
+
 // AfterApply checks what belongs together; kong calls it once everything is read. Errors name the flag.
 func (s *Settings) AfterApply() error {
 	for _, d := range []struct {
@@ -87,6 +90,9 @@ func (s *Settings) AfterApply() error {
 		if n.v < n.least {
 			return fmt.Errorf("--%s: must be at least %d", n.flag, n.least)
 		}
+	}
+	if s.BusCapacity > maxBusCapacity {
+		return fmt.Errorf("--bus-capacity: must be at most %d", maxBusCapacity)
 	}
 	if s.RequireAuth && s.AuthTokensFile == "" {
 		return domain.Invalid("--require-auth", "needs --auth-tokens-file, or nobody could connect")

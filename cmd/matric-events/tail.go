@@ -61,6 +61,9 @@ func (c *TailCmd) Run(ctx context.Context, con console) error {
 
 // subscription reads the flags that say what to ask the hub for, and what of it t shows and waits for.
 func (c *TailCmd) subscription(t *tailing) (s ports.Subscription, err error) {
+	if c.Timeout < 0 {
+		return s, domain.Invalid("--timeout", "must not be less than nothing")
+	}
 	if c.After != "" {
 		if s.After, err = domain.ParseUUID(c.After); err != nil {
 			return s, domain.Invalid("--after", "want the event_id of an event")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/matric/matric-events/domain/signing"
@@ -52,6 +53,9 @@ func (c *WebhookVerifyCmd) check(body []byte, now time.Time) error {
 	}
 	get := func(name string) string { return header[name] }
 	if c.ID == "" && c.Timestamp == "" {
+		if strings.HasPrefix(c.Signature, "v1,") {
+			return errors.New("--signature: a v1 signature needs --id and --timestamp")
+		}
 		return v.VerifyBody(get, body)
 	}
 	return v.Verify(get, body, now)

@@ -9,9 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/signing"
 )
 
@@ -34,6 +37,15 @@ func (*WebhookListenCmd) Help() string {
 
 // Run implements the command: it receives until ctx ends.
 func (c *WebhookListenCmd) Run(ctx context.Context, con console) error {
+	if c.Status < 200 || c.Status > 599 {
+		return domain.Invalid("--status", "must be from 200 to 599")
+	}
+	if _, err := c.connect(io.Discard, func() {}); c.Register && err != nil { // which checks both
+		return err
+	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away shows as an error of Write, and the webhook is deleted
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
@@ -47,7 +59,7 @@ func (c *WebhookListenCmd) Run(ctx context.Context, con console) error {
 		}
 		defer remove()
 	}
-	r := &receiver{out: con.out, status: c.Status, raw: c.JSONL}
+	r := &receiver{out: con.out, end: end, status: c.Status, raw: c.JSONL}
 	if c.Secret != "" {
 		secret, err := signing.ParseSecret(c.Secret)
 		if err != nil {
@@ -60,6 +72,9 @@ func (c *WebhookListenCmd) Run(ctx context.Context, con console) error {
 	defer stop()
 	fmt.Fprintf(con.err, "receiving on %s\n", target)
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, syscall.EPIPE) { // whose reader has seen enough
 		return err
 	}
 	return nil
@@ -120,7 +135,8 @@ func (c *WebhookListenCmd) call(ctx context.Context, method, path string, in, ou
 // receiver prints what is delivered to it.
 type receiver struct {
 	out      io.Writer
-	verifier *signing.Verifier // nil to check nothing
+	end      context.CancelCauseFunc // for when out takes no more
+	verifier *signing.Verifier       // nil to check nothing
 	status   int
 	raw      bool
 }
@@ -138,12 +154,15 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	w.WriteHeader(status)
-	if r.raw {
-		fmt.Fprintf(r.out, "%s\n", body)
-		return
-	}
 	h := req.Header
-	fmt.Fprintf(r.out, "%s  %s  attempt %s  delivery %s  signature %s\n  %s\n", time.Now().Format(time.TimeOnly),
-		oneLine(h.Get("X-Matric-Event"), maxText), oneLine(h.Get("X-Matric-Attempt"), maxText), oneLine(h.Get("X-Matric-Delivery"), maxText),
-		check, oneLine(string(body), len(body)))
+	if r.raw {
+		_, err = fmt.Fprintf(r.out, "%s\n", body)
+	} else {
+		_, err = fmt.Fprintf(r.out, "%s  %s  attempt %s  delivery %s  signature %s\n  %s\n", time.Now().Format(time.TimeOnly),
+			oneLine(h.Get("X-Matric-Event"), maxText), oneLine(h.Get("X-Matric-Attempt"), maxText), oneLine(h.Get("X-Matric-Delivery"), maxText),
+			check, oneLine(string(body), len(body)))
+	}
+	if err != nil {
+		r.end(fmt.Errorf("write: %w", err))
+	}
 }

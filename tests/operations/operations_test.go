@@ -70,6 +70,25 @@ func nginx(t *testing.T, s *harness.Server) string {
 	return harness.Nginx(t, s, example(t, "nginx-site.conf"), "")
 }
 
+// A page that is served under the same name and port as the hub may change things, whatever the port.
+func TestPagesBehindNginx(t *testing.T) {
+	at := "http://" + nginx(t, harness.Serve(t))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at+"/api/v1/notes", strings.NewReader(`{"title":"x"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Origin", at)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		t.Errorf("POST with Origin %s = %s", at, resp.Status)
+	}
+}
+
 // Events come through at once although the site has buffering on.
 func TestEventStreamBehindNginx(t *testing.T) {
 	s := harness.Serve(t, "--no-host")

@@ -7,11 +7,13 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,9 +104,29 @@ func write(w http.ResponseWriter, mediaType string, status int, v any) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	enc := json.NewEncoder(w)
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // the client has gone
+	_ = enc.Encode(v) // what we show can be encoded
+	Send(w, body.Bytes())
+}
+
+// How long a client may take nothing of an answer, and how much it takes in that time.
+const (
+	stall = 10 * time.Second
+	piece = 64 << 10
+)
+
+// Send writes a body to a client that reads it. One that does not is cut off: it would hold the body in memory, and up the end
+// of the server, for as long as it likes. The deadline stays for what net/http has yet to flush, which then takes it away.
+func Send(w http.ResponseWriter, body []byte) {
+	control := http.NewResponseController(w)
+	for part := range slices.Chunk(body, piece) {
+		_ = control.SetWriteDeadline(time.Now().Add(stall)) // where there is none, as in tests, all is well
+		if _, err := w.Write(part); err != nil {
+			return // the client has gone
+		}
+	}
 }
 
 type userKey struct{}
