@@ -86,7 +86,7 @@ func (a *api) index(w http.ResponseWriter, r *http.Request) error {
 func describe(document []byte) action {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", "application/yaml")
-		web.Send(w, document)
+		_ = web.Send(w, document, web.AnswerTimeout) // the client has gone
 		return nil
 	}
 }

@@ -76,24 +76,15 @@ func (e *Engine) ServePoll(w http.ResponseWriter, r *http.Request) {
 }
 
 // write writes the answer as JSON, the events as they stand in the log: they may be megabytes, and a client that reads slowly
-// is not to hold a copy. One that does not take a piece within the timeout is cut.
+// is not to hold a copy.
 func (p *pollResponse) write(w http.ResponseWriter, timeout time.Duration) {
-	ctrl := http.NewResponseController(w)
-	defer func() { _ = ctrl.SetWriteDeadline(time.Time{}) }() // left set, it would fail later answers
-	send := func(b []byte) error {
-		return pieces(b, func(b []byte) error {
-			_ = ctrl.SetWriteDeadline(time.Now().Add(timeout)) // where that is not supported the server's own must do
-			_, err := w.Write(b)
-			return err
-		})
-	}
 	out := []byte(`{"events":[`)
 	for i, event := range p.Events {
 		if i > 0 {
 			out = append(out, ',')
 		}
 		if len(out)+len(event) > patienceBytes {
-			if send(out) != nil {
+			if web.Send(w, out, timeout) != nil {
 				return // the client has gone, or takes nothing
 			}
 			out = out[:0]
@@ -101,7 +92,7 @@ func (p *pollResponse) write(w http.ResponseWriter, timeout time.Duration) {
 		out = append(out, event...)
 	}
 	out = fmt.Appendf(out, "],\"cursor\":%q,\"truncated\":%t,\"has_more\":%t}\n", p.Cursor, p.Truncated, p.HasMore)
-	_ = send(out) // likewise
+	_ = web.Send(w, out, timeout) // likewise
 }
 
 func parsePoll(q url.Values) (req pollRequest, err error) {

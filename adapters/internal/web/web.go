@@ -107,26 +107,28 @@ func write(w http.ResponseWriter, mediaType string, status int, v any) {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // what we show can be encoded
-	Send(w, body.Bytes())
+	_ = enc.Encode(v)                        // what we show can be encoded
+	_ = Send(w, body.Bytes(), AnswerTimeout) // the client has gone
 }
 
-// How long a client may take nothing of an answer, and how much it takes in that time.
-const (
-	stall = 10 * time.Second
-	piece = 64 << 10
-)
+// AnswerTimeout is Send's for answers that are no streams.
+const AnswerTimeout = 10 * time.Second
 
-// Send writes a body to a client that reads it. One that does not is cut off: it would hold the body in memory, and up the end
-// of the server, for as long as it likes. The deadline stays for what net/http has yet to flush, which then takes it away.
-func Send(w http.ResponseWriter, body []byte) {
+// piece is what a client has to take within a timeout.
+const piece = 16 << 10
+
+// Send writes a body to a client that reads it, and fails for one that does not take the next 16 KiB within the timeout: it would
+// hold the body in memory, and up the end of the server, for as long as it likes. The deadline stays for what net/http has
+// yet to flush, which then takes it away.
+func Send(w http.ResponseWriter, body []byte, timeout time.Duration) error {
 	control := http.NewResponseController(w)
 	for part := range slices.Chunk(body, piece) {
-		_ = control.SetWriteDeadline(time.Now().Add(stall)) // where there is none, as in tests, all is well
+		_ = control.SetWriteDeadline(time.Now().Add(timeout)) // where there is none, as in tests, all is well
 		if _, err := w.Write(part); err != nil {
-			return // the client has gone
+			return err
 		}
 	}
+	return nil
 }
 
 type userKey struct{}
