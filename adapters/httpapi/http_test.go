@@ -166,7 +166,7 @@ func checkPreflight(t *testing.T, w *httptest.ResponseRecorder, allowed bool) {
 	if w.Body.Len() > 0 || h.Get("Allow") == "" {
 		t.Errorf("preflight with body %q, Allow %q", w.Body, h.Get("Allow"))
 	}
-	for _, name := range []string{"Authorization", "Content-Type", "Last-Event-ID"} {
+	for _, name := range []string{"Authorization", "Content-Type", "Last-Event-ID", "Traceparent"} {
 		if strings.Contains(h.Get("Access-Control-Allow-Headers"), name) != allowed {
 			t.Errorf("headers allowed: %q", h.Get("Access-Control-Allow-Headers"))
 		}
