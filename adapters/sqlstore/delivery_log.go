@@ -32,7 +32,7 @@ func (d *Deliveries) list(ctx context.Context, q webhook.Query) (list []webhook.
 		}
 		r.where, r.args = `(created_at, id) < (?, ?)`, []any{before, q.Before.String()}
 	}
-	query, args := r.query(d.db.engine, deliveryColumns, r.sorted())
+	query, args := r.page(d.db.engine)
 	return readPage(ctx, d.db.read, q.Limit, query, args, func(r *deliveryRow) (webhook.Delivery, int, error) {
 		delivery, err := r.delivery()
 		return delivery, len(delivery.Payload), err
@@ -80,6 +80,12 @@ func (r *ranges) query(e engine, columns, suffix string) (query string, args []a
 	}
 	merged := `SELECT id FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged` + order + ` LIMIT ?`
 	return `SELECT ` + columns + ` FROM delivery WHERE id` + e.oneOf(merged) + suffix, append(args, limit)
+}
+
+// page returns a query for those that fit on a page and the one after them, and its arguments.
+func (r *ranges) page(e engine) (query string, args []any) {
+	chosen, args := r.query(e, `id, created_at, `+sizeOf("payload"), "")
+	return `SELECT ` + deliveryColumns + ` FROM delivery WHERE id` + e.oneOf(fitting("id", r.sorted(), chosen)) + r.sorted(), args
 }
 
 // Delivery implements ports.DeliveryLog.

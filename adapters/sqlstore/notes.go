@@ -154,7 +154,9 @@ func (n *Notes) list(ctx context.Context, q domain.NoteQuery) (notes []domain.No
 	if !q.Links.IsZero() {
 		where, args = append(where, noteLinksTo), append(args, q.Links.String())
 	}
-	query := selectNoteRow + `WHERE ` + strings.Join(where, " AND ") + ` ORDER BY seq DESC LIMIT ?`
+	const order = ` ORDER BY seq DESC`
+	chosen := `SELECT seq, ` + sizeOf("content") + ` FROM note WHERE ` + strings.Join(where, " AND ") + order + ` LIMIT ?`
+	query := selectNoteRow + `WHERE seq` + n.db.engine.oneOf(fitting("seq", order, chosen)) + order
 	return readPage(ctx, n.db.read, q.Limit, query, append(args, withNext(q.Limit)), func(r *noteRow) (domain.Note, int, error) {
 		note, err := r.note()
 		return note, len(note.Content), err
