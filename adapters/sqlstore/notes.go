@@ -154,13 +154,19 @@ func (n *Notes) list(ctx context.Context, q domain.NoteQuery) (notes []domain.No
 	if !q.Links.IsZero() {
 		where, args = append(where, noteLinksTo), append(args, q.Links.String())
 	}
-	const order = ` ORDER BY seq DESC`
-	chosen := `SELECT seq, ` + sizeOf("content") + ` FROM note WHERE ` + strings.Join(where, " AND ") + order + ` LIMIT ?`
-	query := selectNoteRow + `WHERE seq` + n.db.engine.oneOf(fitting("seq", order, chosen)) + order
-	return readPage(ctx, n.db.read, q.Limit, query, append(args, withNext(q.Limit)), func(r *noteRow) (domain.Note, int, error) {
+	args = append(args, withNext(q.Limit))
+	return readPage(ctx, n.db.read, q.Limit, pageOfNotes(n.db.engine, strings.Join(where, " AND ")), args, func(r *noteRow) (domain.Note, int, error) {
 		note, err := r.note()
 		return note, len(note.Content), err
 	})
+}
+
+// pageOfNotes returns a query for the newest notes for which a condition holds: those that fit on a page and the one after
+// them. The last of its arguments is the limit.
+func pageOfNotes(e engine, condition string) string {
+	const order = ` ORDER BY seq DESC`
+	chosen := `SELECT seq, ` + sizeOf("content") + ` FROM note WHERE ` + condition + order + ` LIMIT ?`
+	return selectNoteRow + `WHERE seq` + e.oneOf(fitting("seq", order, chosen)) + order
 }
 
 // noteLinksTo is true of notes that link to the title of another one.

@@ -32,7 +32,7 @@ func readPage[Row, Item any](ctx context.Context, db *sqlx.DB, limit int, query 
 	if err != nil {
 		return nil, false, translate(err)
 	}
-	defer rows.Close() //nolint:errcheck // the page is complete by then
+	defer rows.Close() // the page is complete by then
 	page := domain.Page[Item]{Limit: limit}
 	for !page.More && rows.Next() {
 		var row Row
