@@ -69,7 +69,7 @@ func (j *Jobs) Job(ctx context.Context, id domain.UUID) (domain.Job, error) {
 	return j.queue.Job(ctx, id)
 }
 
-// Jobs returns the jobs that q selects, newest first.
-func (j *Jobs) Jobs(ctx context.Context, q domain.JobQuery) ([]domain.Job, error) {
+// Jobs returns the jobs that q selects, newest first, at most q.Limit, and whether there are more.
+func (j *Jobs) Jobs(ctx context.Context, q domain.JobQuery) (jobs []domain.Job, more bool, err error) {
 	return j.queue.Jobs(ctx, q)
 }

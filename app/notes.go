@@ -97,7 +97,7 @@ func (n *Notes) Note(ctx context.Context, id domain.UUID) (domain.Note, error) {
 	return n.store.Note(ctx, id)
 }
 
-// Notes returns the notes that q selects, newest first.
-func (n *Notes) Notes(ctx context.Context, q domain.NoteQuery) ([]domain.Note, error) {
+// Notes returns the notes that q selects, newest first, as many as fit in a domain.Page, and whether there are more.
+func (n *Notes) Notes(ctx context.Context, q domain.NoteQuery) (notes []domain.Note, more bool, err error) {
 	return n.store.Notes(ctx, q)
 }

@@ -22,9 +22,9 @@ type Notes interface {
 	Write(ctx context.Context, id domain.UUID, change func(current *domain.Note) (NoteWrite, error)) error
 	// Note returns one note, or ErrNotFound.
 	Note(ctx context.Context, id domain.UUID) (domain.Note, error)
-	// Notes returns the notes that q selects, newest first, at most q.Limit. A q.Before that does not exist is
-	// ErrNotFound.
-	Notes(ctx context.Context, q domain.NoteQuery) ([]domain.Note, error)
+	// Notes returns the notes that q selects, newest first, as many as fit in a domain.Page, and whether there are more. A
+	// q.Before that does not exist is ErrNotFound.
+	Notes(ctx context.Context, q domain.NoteQuery) (notes []domain.Note, more bool, err error)
 }
 
 // JobQueue runs jobs in the background. Every change of a job's state writes its WorkerEvent to the outbox in the same
@@ -37,8 +37,9 @@ type JobQueue interface {
 	Cancel(ctx context.Context, id domain.UUID) (domain.Job, error)
 	// Job returns one job, or ErrNotFound.
 	Job(ctx context.Context, id domain.UUID) (domain.Job, error)
-	// Jobs returns the jobs that q selects, newest first, at most q.Limit. A q.Before that does not exist is ErrNotFound.
-	Jobs(ctx context.Context, q domain.JobQuery) ([]domain.Job, error)
+	// Jobs returns the jobs that q selects, newest first, at most q.Limit, and whether there are more. A q.Before that does
+	// not exist is ErrNotFound.
+	Jobs(ctx context.Context, q domain.JobQuery) (jobs []domain.Job, more bool, err error)
 }
 
 // A JobCounter counts the jobs that are running, and those that wait (for a worker, their time, or a retry). Cheap enough

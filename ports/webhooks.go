@@ -43,9 +43,9 @@ type Deliveries interface {
 // DeliveryLog is the side of the stored deliveries that people look at. Safe for concurrent use. Checked by
 // contract.DeliveryLog.
 type DeliveryLog interface {
-	// Deliveries returns the deliveries that q selects, newest first, at most q.Limit. A q.Before that does not exist is
-	// ErrNotFound.
-	Deliveries(ctx context.Context, q webhook.Query) ([]webhook.Delivery, error)
+	// Deliveries returns the deliveries that q selects, newest first, as many as fit in a domain.Page, and whether there are
+	// more. A q.Before that does not exist is ErrNotFound.
+	Deliveries(ctx context.Context, q webhook.Query) (list []webhook.Delivery, more bool, err error)
 	// Delivery returns one delivery and its attempts that are kept, in order; or ErrNotFound.
 	Delivery(ctx context.Context, id domain.UUID) (webhook.Delivery, []webhook.Attempt, error)
 	// Redeliver applies change, in one transaction, to up to limit deliveries of the webhook with the status, created at or

@@ -14,7 +14,7 @@ func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request, id domain.U
 	if err != nil {
 		return err
 	}
-	q := webhook.Query{Webhook: id, Before: p.before, Limit: p.fetch()}
+	q := webhook.Query{Webhook: id, Before: p.before, Limit: p.limit}
 	for _, list := range r.URL.Query()["status"] {
 		for name := range strings.SplitSeq(list, ",") {
 			if name = strings.TrimSpace(name); name == "" {
@@ -33,11 +33,11 @@ func (a *api) listDeliveries(w http.ResponseWriter, r *http.Request, id domain.U
 	if _, err := a.Webhooks.Webhook(id); err != nil {
 		return err // and not the cursor's fault
 	}
-	ds, err := a.Deliveries.Deliveries(r.Context(), q)
+	ds, more, err := a.Deliveries.Deliveries(r.Context(), q)
 	if err != nil {
 		return p.found(err)
 	}
-	answer(w, r, p, ds, func(d *webhook.Delivery) domain.UUID { return d.ID }, viewDelivery)
+	answer(w, r, ds, more, func(d *webhook.Delivery) domain.UUID { return d.ID }, viewDelivery)
 	return nil
 }
 

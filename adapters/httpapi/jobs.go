@@ -83,7 +83,7 @@ func (a *api) listJobs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q := domain.JobQuery{Before: p.before, Limit: p.fetch()}
+	q := domain.JobQuery{Before: p.before, Limit: p.limit}
 	if q.NoteID, err = queryID(r, "note_id"); err != nil {
 		return err
 	}
@@ -97,11 +97,11 @@ func (a *api) listJobs(w http.ResponseWriter, r *http.Request) error {
 			return domain.Invalid("state", "must be one of %s", strings.Trim(fmt.Sprint(domain.JobStates()), "[]"))
 		}
 	}
-	jobs, err := a.Jobs.Jobs(r.Context(), q)
+	jobs, more, err := a.Jobs.Jobs(r.Context(), q)
 	if err != nil {
 		return p.found(err)
 	}
-	answer(w, r, p, jobs, func(j *domain.Job) domain.UUID { return j.ID }, web.ViewJob)
+	answer(w, r, jobs, more, func(j *domain.Job) domain.UUID { return j.ID }, web.ViewJob)
 	return nil
 }
 

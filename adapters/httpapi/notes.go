@@ -86,7 +86,7 @@ func (a *api) listNotes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q := domain.NoteQuery{Before: p.before, Limit: p.fetch()}
+	q := domain.NoteQuery{Before: p.before, Limit: p.limit}
 	if q.Search, err = queryText(r, "q"); err != nil {
 		return err
 	}
@@ -96,10 +96,10 @@ func (a *api) listNotes(w http.ResponseWriter, r *http.Request) error {
 	if q.Links, err = queryID(r, "links_to"); err != nil {
 		return err
 	}
-	notes, err := a.Notes.Notes(r.Context(), q)
+	notes, more, err := a.Notes.Notes(r.Context(), q)
 	if err != nil {
 		return p.found(err)
 	}
-	answer(w, r, p, notes, func(n *domain.Note) domain.UUID { return n.ID }, viewNote)
+	answer(w, r, notes, more, func(n *domain.Note) domain.UUID { return n.ID }, viewNote)
 	return nil
 }

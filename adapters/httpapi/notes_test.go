@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -242,4 +243,27 @@ func TestNoHost(t *testing.T) {
 	}
 	var queue json.RawMessage
 	r.call(t, "GET", "/api/v1/queue", "", http.StatusOK, &queue)
+}
+
+// TestPagesOfLargeNotes follows Link through notes of which a page holds fewer than the limit.
+func TestPagesOfLargeNotes(t *testing.T) {
+	r := open(t, nil)
+	body := `{"content":"` + strings.Repeat(".", domain.MaxPage/5) + `"}`
+	var want []string // newest first
+	for range 11 {
+		want = append([]string{r.create(t, notesPath, body)["id"].(string)}, want...)
+	}
+	for _, limit := range []int{500, 5} {
+		pages := r.pages(t, fmt.Sprint(notesPath, "?limit=", limit))
+		var sizes []int
+		for _, p := range pages {
+			sizes = append(sizes, len(p))
+		}
+		if !slices.Equal(sizes, []int{5, 5, 1}) {
+			t.Errorf("limit %d: pages of %v", limit, sizes)
+		}
+		if diff := cmp.Diff(want, ids(pages)); diff != "" {
+			t.Errorf("limit %d: items (-want +got):\n%s", limit, diff)
+		}
+	}
 }

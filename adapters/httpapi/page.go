@@ -33,9 +33,6 @@ func paging(r *http.Request) (p page, err error) {
 	return p, err
 }
 
-// fetch is how many items to ask for: one more than wanted tells whether there are more.
-func (p page) fetch() int { return p.limit + 1 }
-
 // found puts a cursor that does not exist, or no longer, in terms of the request.
 func (p page) found(err error) error {
 	if errors.Is(err, domain.ErrNotFound) {
@@ -44,13 +41,12 @@ func (p page) found(err error) error {
 	return err
 }
 
-// answer sends up to limit items, and a Link to the next page if there is one.
-func answer[Item, View any](w http.ResponseWriter, r *http.Request, p page, items []Item, id func(*Item) domain.UUID, view func(*Item) View) {
-	if len(items) > p.limit {
-		items = items[:p.limit]
+// answer sends items, and a Link to the next page if there are more.
+func answer[Item, View any](w http.ResponseWriter, r *http.Request, items []Item, more bool, id func(*Item) domain.UUID, view func(*Item) View) {
+	if more {
 		next := *r.URL
 		q := next.Query()
-		q.Set("cursor", id(&items[p.limit-1]).String())
+		q.Set("cursor", id(&items[len(items)-1]).String())
 		next.RawQuery = q.Encode()
 		w.Header().Set("Link", "<"+next.RequestURI()+`>; rel="next"`)
 	}

@@ -27,7 +27,7 @@ func TestPostgresOutageIsUnavailable(t *testing.T) {
 		"enqueue within a transaction": func() error { return q.EnqueueTx(t.Context(), tx, spec(2)) },
 		"enqueue":                      func() error { _, err := q.Enqueue(t.Context(), spec(2)); return err },
 		"read":                         func() error { _, err := q.Job(t.Context(), job.ID); return err },
-		"list":                         func() error { _, err := q.Jobs(t.Context(), domain.JobQuery{Limit: 1}); return err },
+		"list":                         func() error { _, _, err := q.Jobs(t.Context(), domain.JobQuery{Limit: 1}); return err },
 		"cancel":                       func() error { _, err := q.Cancel(t.Context(), job.ID); return err },
 		"count":                        func() error { _, err := q.CountJobs(t.Context()); return err },
 	} {

@@ -243,7 +243,7 @@ func TestStoreIsGone(t *testing.T) {
 			"Enqueue":   func(ctx context.Context) error { _, err := q.Enqueue(ctx, spec(1)); return err },
 			"Cancel":    func(ctx context.Context) error { _, err := q.Cancel(ctx, jobID(1)); return err },
 			"Job":       func(ctx context.Context) error { _, err := q.Job(ctx, jobID(1)); return err },
-			"Jobs":      func(ctx context.Context) error { _, err := q.Jobs(ctx, domain.JobQuery{Limit: 1}); return err },
+			"Jobs":      func(ctx context.Context) error { _, _, err := q.Jobs(ctx, domain.JobQuery{Limit: 1}); return err },
 			"CountJobs": func(ctx context.Context) error { _, err := q.CountJobs(ctx); return err },
 			"Run":       func(ctx context.Context) error { return q.Run(ctx, succeed) },
 			"Open": func(ctx context.Context) error {

@@ -124,27 +124,23 @@ func selectAny() *river.JobListParams { return river.NewJobListParams().States()
 const maxList = 10_000
 
 // Jobs implements ports.JobQueue.
-func (q *Queue) Jobs(ctx context.Context, query domain.JobQuery) ([]domain.Job, error) {
-	jobs, err := q.list(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("jobs: list: %w", q.store.Translate(err))
+func (q *Queue) Jobs(ctx context.Context, query domain.JobQuery) (jobs []domain.Job, more bool, err error) {
+	if jobs, more, err = q.list(ctx, query); err != nil {
+		return nil, false, fmt.Errorf("jobs: list: %w", q.store.Translate(err))
 	}
-	return jobs, nil
+	return jobs, more, nil
 }
 
-func (q *Queue) list(ctx context.Context, query domain.JobQuery) ([]domain.Job, error) {
-	params := selectAny().OrderBy(river.JobListOrderByID, river.SortOrderDesc)
+func (q *Queue) list(ctx context.Context, query domain.JobQuery) (jobs []domain.Job, more bool, err error) {
+	page := domain.Page[domain.Job]{Limit: min(max(query.Limit, 0), maxList-1)}
+	params := selectAny().First(page.Limit+1).OrderBy(river.JobListOrderByID, river.SortOrderDesc)
 	if !query.Before.IsZero() {
 		before, err := q.row(ctx, query.Before)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		params = params.Where(`id < @before`, river.NamedArgs{"before": before.ID})
 	}
-	if query.Limit <= 0 {
-		return nil, nil
-	}
-	params = params.First(min(query.Limit, maxList))
 	if !query.NoteID.IsZero() {
 		params = params.Where(q.sql.noteID+` = @note`, river.NamedArgs{"note": query.NoteID.String()})
 	}
@@ -154,21 +150,22 @@ func (q *Queue) list(ctx context.Context, query domain.JobQuery) ([]domain.Job, 
 	if query.State != "" {
 		condition, ok := q.sql.inState(query.State)
 		if !ok {
-			return nil, domain.Invalid("state", "there is no such state")
+			return nil, false, domain.Invalid("state", "there is no such state")
 		}
 		params = params.Where(condition)
 	}
 	found, err := q.reader.JobList(ctx, params)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	jobs := make([]domain.Job, len(found.Jobs))
-	for i, row := range found.Jobs {
-		if jobs[i], err = jobOf(row); err != nil {
-			return nil, err
+	for _, row := range found.Jobs {
+		job, err := jobOf(row)
+		if err != nil {
+			return nil, false, err
 		}
+		page.Add(job, 0)
 	}
-	return jobs, nil
+	return page.Items, page.More, nil
 }
 
 // CountJobs implements ports.JobCounter.

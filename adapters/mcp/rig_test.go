@@ -82,6 +82,7 @@ type rig struct {
 	store     *memory.Store
 	registry  *app.Registry
 	hooks     *delivery.Webhooks
+	dead      *deadLog
 	watcher   *watcher
 	transport *http.Transport // of clients
 
@@ -162,11 +163,24 @@ func (r *rig) openWebhooks() *delivery.Desk {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.hooks = hooks
+	r.hooks, r.dead = hooks, &deadLog{WebhookStore: store}
 	dispatcher := delivery.NewDispatcher(hooks, store, deaf{}, newID(), r.watcher, delivery.Options{Grace: time.Millisecond})
 	r.run(dispatcher.Run)
 	r.run(delivery.NewRecorder(r.log, hooks, store, dispatcher, newID, r.watcher).Run)
-	return delivery.NewDesk(hooks, store, dispatcher, newID)
+	return delivery.NewDesk(hooks, r.dead, dispatcher, newID)
+}
+
+// deadLog calls listing, if there is one, before each list.
+type deadLog struct {
+	*memory.WebhookStore
+	listing func(q webhook.Query)
+}
+
+func (l *deadLog) Deliveries(ctx context.Context, q webhook.Query) ([]webhook.Delivery, bool, error) {
+	if l.listing != nil {
+		l.listing(q)
+	}
+	return l.WebhookStore.Deliveries(ctx, q)
 }
 
 // run runs a part until the test ends; those begun last end first.

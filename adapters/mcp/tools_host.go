@@ -168,19 +168,19 @@ func (s *Server) searchNotes(ctx context.Context, _ toolCall, in *searchInput) (
 	if err != nil {
 		return nil, err
 	}
-	notes, err := s.Notes.Notes(ctx, domain.NoteQuery{Search: in.Query, Tag: in.Tag, Before: before, Limit: limit + 1})
+	notes, more, err := s.Notes.Notes(ctx, domain.NoteQuery{Search: in.Query, Tag: in.Tag, Before: before, Limit: limit})
 	if errors.Is(err, domain.ErrNotFound) {
 		err = domain.Invalid("cursor", "there is no such note; start again without a cursor")
 	}
 	if err != nil {
 		return nil, err
 	}
-	v := foundView{Notes: make([]noteView, min(limit, len(notes)))}
-	for i := range v.Notes {
+	v := foundView{Notes: make([]noteView, len(notes))}
+	for i := range notes {
 		v.Notes[i] = viewNote(&notes[i])
 	}
-	if len(notes) > limit {
-		v.Next = notes[limit-1].ID
+	if more {
+		v.Next = notes[len(notes)-1].ID
 	}
 	return v, nil
 }

@@ -12,6 +12,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/matric/matric-events/app"
 	"github.com/matric/matric-events/domain"
 	"github.com/matric/matric-events/domain/webhook"
 )
@@ -254,5 +255,115 @@ func TestDeadDeliveries(t *testing.T) {
 	}
 	if n := call[object](t, session, "redeliver", object{"webhook_id": hook.ID.String(), "since": time.Now().Add(-time.Hour).UTC().Format(domain.TimeLayout)}); fmt.Sprint(n["redelivered"]) == "" {
 		t.Errorf("redelivered %v", n)
+	}
+}
+
+// TestDeadDeliveriesOfAll lists dead deliveries with large payloads, of several webhooks, one of which is deleted meanwhile.
+func TestDeadDeliveriesOfAll(t *testing.T) {
+	r := newRig(t, setup{})
+	session := r.connect(withoutSessions, "", nil)
+	hooks := make([]domain.UUID, 3)
+	for i := range hooks {
+		order, err := webhook.DecodeCreate([]byte(`{"url":"https://receiver.example/"}`), webhook.Rules{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hook, err := r.hooks.Create(t.Context(), order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hooks[i] = hook.ID
+	}
+	// Two deliveries of the first webhook fill a page, and each third delivery is the last webhook's.
+	large := make([]byte, domain.MaxPage/2)
+	progress, err := webhook.Restore(webhook.Record{Status: webhook.Dead, Attempts: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string // the newest first
+	for i := range 9 {
+		d := webhook.Delivery{
+			ID: newID(), Webhook: hooks[0], Event: newID(), Type: domain.TypeJobFailed, Payload: large, Progress: progress,
+			CreatedAt: time.Unix(int64(i), 0),
+		}
+		if i%3 == 0 {
+			d.Webhook, d.Payload = hooks[2], nil
+		}
+		if left, err := r.dead.Record(t.Context(), newID(), []webhook.Delivery{d}); err != nil || len(left) > 0 {
+			t.Fatal(left, err)
+		}
+		all = append([]string{d.ID.String()}, all...)
+	}
+	type answer struct {
+		Deliveries []struct{ ID string }
+		HasMore    bool `json:"has_more"`
+	}
+	list := func(why string, arguments object, want []string, more bool) {
+		t.Helper()
+		answer := call[answer](t, session, "list_dead_deliveries", arguments)
+		var got []string
+		for _, d := range answer.Deliveries {
+			got = append(got, d.ID)
+		}
+		if !slices.Equal(got, want) || answer.HasMore != more {
+			t.Errorf("%s: %v, more: %t; want %v, more: %t", why, got, answer.HasMore, want, more)
+		}
+	}
+	r.dead.listing = func(q webhook.Query) {
+		r.dead.listing = nil
+		if err := r.hooks.Delete(t.Context(), hooks[1]); err != nil {
+			t.Error(err)
+		}
+	}
+	list("one webhook is deleted after the list of them was read", nil, all, false)
+	list("all but one", object{"limit": 8.0}, all[:8], true)
+	list("as many as there are", object{"limit": 9.0}, all, false)
+	first := []string{all[0], all[1], all[3], all[4], all[6], all[7]}
+	list("more of one webhook than a page holds", object{"webhook_id": hooks[0].String(), "limit": 5.0}, first[:5], true)
+	list("all of one webhook", object{"webhook_id": hooks[0].String(), "limit": 6.0}, first, false)
+	r.dead.listing = func(q webhook.Query) {
+		if q.Before.IsZero() {
+			return
+		}
+		r.dead.listing = nil
+		if err := r.hooks.Delete(t.Context(), hooks[0]); err != nil {
+			t.Error(err)
+		}
+	}
+	list("it is deleted after its first page was read", object{"webhook_id": hooks[0].String()}, first[:2], false)
+}
+
+// TestLargeNotes goes through notes of which not as many fit in a page as an agent asks for.
+func TestLargeNotes(t *testing.T) {
+	r := newRig(t, setup{})
+	session := r.connect(withoutSessions, "", nil)
+	notes := app.NewNotes(r.store.Notes(), newID, nil)
+	content := strings.Repeat(".", 1<<20)
+	var want []string // the newest first
+	for range 9 {
+		note, err := notes.Create(t.Context(), domain.NotePatch{Content: &content})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append([]string{note.ID.String()}, want...)
+	}
+	type page struct {
+		Notes []struct{ ID string }
+		Next  string `json:"next_cursor"`
+	}
+	var got []string
+	var sizes []int
+	for arguments := (object{"limit": 50.0}); ; {
+		p := call[page](t, session, "search_notes", arguments)
+		for _, n := range p.Notes {
+			got = append(got, n.ID)
+		}
+		if sizes = append(sizes, len(p.Notes)); p.Next == "" || len(sizes) > 9 {
+			break
+		}
+		arguments["cursor"] = p.Next
+	}
+	if !slices.Equal(got, want) || !slices.Equal(sizes, []int{4, 4, 1}) {
+		t.Errorf("pages of %v: %v; want %v", sizes, got, want)
 	}
 }

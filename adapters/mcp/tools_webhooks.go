@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/matric/matric-events/adapters/internal/web"
@@ -84,27 +85,61 @@ func (s *Server) listDeadDeliveries(ctx context.Context, _ toolCall, in *deadInp
 	if err != nil {
 		return nil, err
 	}
-	hooks := []domain.UUID{hook}
-	if hook.IsZero() {
-		hooks = nil
-		for _, w := range s.Webhooks.List() {
-			hooks = append(hooks, w.ID)
-		}
-	}
 	var dead []webhook.Delivery
-	for _, id := range hooks {
-		list, err := s.Deliveries.Deliveries(ctx, webhook.Query{Webhook: id, Statuses: []webhook.Status{webhook.Dead}, Limit: limit + 1})
-		if err != nil {
-			return nil, missing(err, "webhook", id, webhookSource)
-		}
-		dead = append(dead, list...)
+	var more bool
+	if hook.IsZero() {
+		dead, more, err = s.deadOfAll(ctx, limit)
+	} else {
+		dead, more, err = s.deadOf(ctx, hook, limit)
 	}
-	slices.SortStableFunc(dead, func(a, b webhook.Delivery) int { return b.CreatedAt.Compare(a.CreatedAt) })
-	v := deadView{Deliveries: []deliveryView{}, HasMore: len(dead) > limit}
-	for i := range min(limit, len(dead)) {
-		v.Deliveries = append(v.Deliveries, viewDelivery(&dead[i]))
+	if err != nil {
+		return nil, missing(err, "webhook", hook, webhookSource)
+	}
+	v := deadView{Deliveries: make([]deliveryView, len(dead)), HasMore: more}
+	for i := range dead {
+		v.Deliveries[i] = viewDelivery(&dead[i])
 	}
 	return v, nil
+}
+
+// deadOfAll returns the newest dead deliveries of all webhooks, and whether there are more.
+func (s *Server) deadOfAll(ctx context.Context, limit int) (dead []webhook.Delivery, more bool, err error) {
+	for _, w := range s.Webhooks.List() {
+		of, moreOf, err := s.deadOf(ctx, w.ID, limit)
+		if errors.Is(err, domain.ErrNotFound) {
+			continue // it was deleted meanwhile
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		dead = append(dead, of...)
+		slices.SortStableFunc(dead, func(a, b webhook.Delivery) int { return b.CreatedAt.Compare(a.CreatedAt) })
+		more = more || moreOf || len(dead) > limit
+		dead = dead[:min(limit, len(dead))]
+	}
+	return dead, more, nil
+}
+
+// deadOf returns the newest dead deliveries of a webhook, without their payloads, and whether there are more. It reads page
+// by page, for payloads may be large.
+func (s *Server) deadOf(ctx context.Context, hook domain.UUID, limit int) (dead []webhook.Delivery, more bool, err error) {
+	q := webhook.Query{Webhook: hook, Statuses: []webhook.Status{webhook.Dead}, Limit: limit}
+	for more = true; more && q.Limit > 0; q.Limit = limit - len(dead) {
+		var page []webhook.Delivery
+		page, more, err = s.Deliveries.Deliveries(ctx, q)
+		if errors.Is(err, domain.ErrNotFound) && len(dead) > 0 {
+			return dead, false, nil // what was read last is deleted, and with it what is older: by age, or with the webhook
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		for i := range page {
+			page[i].Payload = nil
+			q.Before = page[i].ID
+		}
+		dead = append(dead, page...)
+	}
+	return dead, more, nil
 }
 
 type redeliverInput struct {

@@ -23,7 +23,8 @@ func older(a, b *deliveryRow) int {
 }
 
 // Deliveries implements ports.DeliveryLog.
-func (s *WebhookStore) Deliveries(ctx context.Context, q webhook.Query) (list []webhook.Delivery, err error) {
+func (s *WebhookStore) Deliveries(ctx context.Context, q webhook.Query) (list []webhook.Delivery, more bool, err error) {
+	page := domain.Page[webhook.Delivery]{Limit: q.Limit}
 	err = s.call(ctx, "Deliveries", func() error {
 		before := s.deliveries[q.Before]
 		if before == nil && !q.Before.IsZero() {
@@ -34,21 +35,18 @@ func (s *WebhookStore) Deliveries(ctx context.Context, q webhook.Query) (list []
 			return nil
 		}
 		for _, row := range slices.Backward(hook.sorted()) {
-			if len(list) >= q.Limit {
-				break
-			}
 			if (before == nil || older(row, before) < 0) &&
 				(len(q.Statuses) == 0 || slices.Contains(q.Statuses, row.Progress.Status())) &&
-				(q.Types == 0 || q.Types.Has(row.Type)) {
-				list = append(list, row.Delivery)
+				(q.Types == 0 || q.Types.Has(row.Type)) && !page.Add(row.Delivery, len(row.Payload)) {
+				break
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return list, nil
+	return page.Items, page.More, nil
 }
 
 // Delivery implements ports.DeliveryLog.

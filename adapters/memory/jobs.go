@@ -129,30 +129,27 @@ func (q *Jobs) Job(_ context.Context, id domain.UUID) (domain.Job, error) {
 }
 
 // Jobs implements ports.JobQueue.
-func (q *Jobs) Jobs(_ context.Context, query domain.JobQuery) ([]domain.Job, error) {
+func (q *Jobs) Jobs(_ context.Context, query domain.JobQuery) (jobs []domain.Job, more bool, err error) {
 	if err := q.s.begin(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer q.s.mu.Unlock()
 	rows := q.s.jobs
 	if !query.Before.IsZero() {
 		before, err := q.s.job(query.Before)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		rows = rows[:slices.Index(rows, before)]
 	}
-	var found []domain.Job
+	page := domain.Page[domain.Job]{Limit: query.Limit}
 	for _, r := range slices.Backward(rows) {
-		if len(found) >= query.Limit {
+		if (query.NoteID.IsZero() || r.NoteID == query.NoteID) && (query.Type == "" || r.Type == query.Type) &&
+			(query.State == "" || r.State == query.State) && !page.Add(r.Job, 0) {
 			break
 		}
-		if (query.NoteID.IsZero() || r.NoteID == query.NoteID) && (query.Type == "" || r.Type == query.Type) &&
-			(query.State == "" || r.State == query.State) {
-			found = append(found, r.Job)
-		}
 	}
-	return found, nil
+	return page.Items, page.More, nil
 }
 
 // CountJobs implements ports.JobCounter.

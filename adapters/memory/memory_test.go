@@ -51,7 +51,7 @@ func (o noteOutbox) Pending(ctx context.Context, limit int) ([]ports.OutboxRecor
 // specs returns what the jobs in the queue were asked for, in order.
 func specs(t *testing.T, s *memory.Store) []domain.JobSpec {
 	t.Helper()
-	jobs, err := s.Jobs(memory.JobOptions{}).Jobs(t.Context(), domain.JobQuery{Limit: 100})
+	jobs, _, err := s.Jobs(memory.JobOptions{}).Jobs(t.Context(), domain.JobQuery{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +167,11 @@ func TestFailIsTheErrorOfEveryCall(t *testing.T) {
 			return notes.Write(ctx, id, func(*domain.Note) (ports.NoteWrite, error) { panic("not to be called") })
 		},
 		"Note":        func() error { _, err := notes.Note(ctx, id); return err },
-		"Notes":       func() error { _, err := notes.Notes(ctx, domain.NoteQuery{}); return err },
+		"Notes":       func() error { _, _, err := notes.Notes(ctx, domain.NoteQuery{}); return err },
 		"Enqueue":     func() error { _, err := jobs.Enqueue(ctx, domain.JobSpec{}); return err },
 		"Cancel":      func() error { _, err := jobs.Cancel(ctx, id); return err },
 		"Job":         func() error { _, err := jobs.Job(ctx, id); return err },
-		"Jobs":        func() error { _, err := jobs.Jobs(ctx, domain.JobQuery{}); return err },
+		"Jobs":        func() error { _, _, err := jobs.Jobs(ctx, domain.JobQuery{}); return err },
 		"CountJobs":   func() error { _, err := jobs.CountJobs(ctx); return err },
 		"WriteCanary": func() error { return s.Outbox().WriteCanary(ctx, id) },
 	}

@@ -97,28 +97,26 @@ func (n *Notes) Note(_ context.Context, id domain.UUID) (domain.Note, error) {
 }
 
 // Notes implements ports.Notes.
-func (n *Notes) Notes(_ context.Context, q domain.NoteQuery) ([]domain.Note, error) {
+func (n *Notes) Notes(_ context.Context, q domain.NoteQuery) (notes []domain.Note, more bool, err error) {
 	if err := n.s.begin(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer n.s.mu.Unlock()
 	end := len(n.s.notes)
 	if !q.Before.IsZero() {
 		if end = n.s.find(q.Before); end < 0 {
-			return nil, fmt.Errorf("memory: notes before %s: %w", q.Before, domain.ErrNotFound)
+			return nil, false, fmt.Errorf("memory: notes before %s: %w", q.Before, domain.ErrNotFound)
 		}
 	}
 	search := newSearch(q.Search)
-	var found []domain.Note
+	page := domain.Page[domain.Note]{Limit: q.Limit}
 	for _, r := range slices.Backward(n.s.notes[:end]) {
-		if len(found) >= q.Limit {
+		if search.matches(r.index) && (q.Tag == "" || slices.Contains(r.note.Tags, q.Tag)) &&
+			(q.Links.IsZero() || n.s.linksTo(r, q.Links)) && !page.Add(clone(r.note), len(r.note.Content)) {
 			break
 		}
-		if search.matches(r.index) && (q.Tag == "" || slices.Contains(r.note.Tags, q.Tag)) && (q.Links.IsZero() || n.s.linksTo(r, q.Links)) {
-			found = append(found, clone(r.note))
-		}
 	}
-	return found, nil
+	return page.Items, page.More, nil
 }
 
 // linksTo reports whether a note links to another one by its title. The caller holds s.mu.

@@ -83,7 +83,7 @@ func TestACallWhoseContextHasEndedStoresNothing(t *testing.T) {
 		t.Errorf("Record: %v", err)
 	}
 	s.Break(nil)
-	if list, err := s.Deliveries(t.Context(), webhook.Query{Webhook: hook, Limit: 5}); err != nil || len(list) > 0 {
+	if list, _, err := s.Deliveries(t.Context(), webhook.Query{Webhook: hook, Limit: 5}); err != nil || len(list) > 0 {
 		t.Errorf("%d deliveries, %v", len(list), err)
 	}
 }

@@ -90,7 +90,7 @@ func consistent(t *testing.T, path string, done []int) int {
 	db := open(t, path) // which also shows that the lock went away with the process
 	defer closeDB(t, db)
 	rows, events, enqueued := map[domain.UUID]bool{}, map[domain.UUID]bool{}, map[domain.UUID]bool{}
-	notes, err := db.Notes(enqueue).Notes(t.Context(), domain.NoteQuery{Limit: 1 << 20})
+	notes, _, err := db.Notes(enqueue).Notes(t.Context(), domain.NoteQuery{Limit: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

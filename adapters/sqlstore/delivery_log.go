@@ -16,29 +16,27 @@ import (
 )
 
 // Deliveries implements ports.DeliveryLog. The newest are those created last.
-func (d *Deliveries) Deliveries(ctx context.Context, q webhook.Query) ([]webhook.Delivery, error) {
-	list, err := d.list(ctx, q)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: list deliveries of webhook %s: %w", q.Webhook, err)
+func (d *Deliveries) Deliveries(ctx context.Context, q webhook.Query) (list []webhook.Delivery, more bool, err error) {
+	if list, more, err = d.list(ctx, q); err != nil {
+		return nil, false, fmt.Errorf("sqlstore: list deliveries of webhook %s: %w", q.Webhook, err)
 	}
-	return list, nil
+	return list, more, nil
 }
 
-func (d *Deliveries) list(ctx context.Context, q webhook.Query) ([]webhook.Delivery, error) {
-	r := ranges{webhook: q.Webhook, statuses: q.Statuses, types: q.Types, order: "DESC", limit: q.Limit}
+func (d *Deliveries) list(ctx context.Context, q webhook.Query) (list []webhook.Delivery, more bool, err error) {
+	r := ranges{webhook: q.Webhook, statuses: q.Statuses, types: q.Types, order: "DESC", limit: withNext(q.Limit)}
 	if !q.Before.IsZero() {
 		var before int64
 		if err := d.db.read.GetContext(ctx, &before, d.db.read.Rebind(`SELECT created_at FROM delivery WHERE id = ?`), q.Before.String()); err != nil {
-			return nil, translate(err)
+			return nil, false, translate(err)
 		}
 		r.where, r.args = `(created_at, id) < (?, ?)`, []any{before, q.Before.String()}
 	}
-	query, args := r.query(d.db.engine, deliveryColumns, r.sorted())
-	var rows []deliveryRow
-	if err := d.db.read.SelectContext(ctx, &rows, d.db.read.Rebind(query), args...); err != nil {
-		return nil, translate(err)
-	}
-	return deliveries(rows)
+	query, args := r.page(d.db.engine)
+	return readPage(ctx, d.db.read, q.Limit, query, args, func(r *deliveryRow) (webhook.Delivery, int, error) {
+		delivery, err := r.delivery()
+		return delivery, len(delivery.Payload), err
+	})
 }
 
 // ranges selects deliveries of a webhook from the index delivery_list: it reads the first of each status and type in
@@ -82,6 +80,12 @@ func (r *ranges) query(e engine, columns, suffix string) (query string, args []a
 	}
 	merged := `SELECT id FROM (` + strings.Join(parts, " UNION ALL ") + `) AS merged` + order + ` LIMIT ?`
 	return `SELECT ` + columns + ` FROM delivery WHERE id` + e.oneOf(merged) + suffix, append(args, limit)
+}
+
+// page returns a query for those that fit on a page and the one after them, and its arguments.
+func (r *ranges) page(e engine) (query string, args []any) {
+	chosen, args := r.query(e, `id, created_at, `+sizeOf("payload"), "")
+	return `SELECT ` + deliveryColumns + ` FROM delivery WHERE id` + e.oneOf(fitting("id", r.sorted(), chosen)) + r.sorted(), args
 }
 
 // Delivery implements ports.DeliveryLog.

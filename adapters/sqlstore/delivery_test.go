@@ -163,10 +163,10 @@ func TestClosedWebhooks(t *testing.T) {
 				"Settle":   func() error { _, err := d.Settle(ctx, id, nil, make([]webhook.State, 1)); return err },
 				"TakeOver": func() error { _, err := d.TakeOver(ctx, id, epoch); return err },
 				"Deliveries": func() error {
-					_, err := d.Deliveries(ctx, webhook.Query{Webhook: id, Limit: 1})
+					_, _, err := d.Deliveries(ctx, webhook.Query{Webhook: id, Limit: 1})
 					return err
 				},
-				"Deliveries, page": func() error { _, err := d.Deliveries(ctx, webhook.Query{Before: id}); return err },
+				"Deliveries, page": func() error { _, _, err := d.Deliveries(ctx, webhook.Query{Before: id}); return err },
 				"Delivery":         func() error { _, _, err := d.Delivery(ctx, id); return err },
 				"Redeliver":        func() error { _, err := d.Redeliver(ctx, webhook.Selection{}, 1, nil); return err },
 				"Prune":            func() error { _, err := d.Prune(ctx, epoch, epoch, 1); return err },

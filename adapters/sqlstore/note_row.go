@@ -49,22 +49,6 @@ func (d *DB) readNote(ctx context.Context, from sqlx.QueryerContext, id domain.U
 	return &row, nil
 }
 
-// selectNotes returns the notes for which a condition holds, newest first. The last of its arguments is the limit.
-func (d *DB) selectNotes(ctx context.Context, where string, args []any) ([]domain.Note, error) {
-	var rows []noteRow
-	if err := d.read.SelectContext(ctx, &rows, d.read.Rebind(selectNoteRow+`WHERE `+where+` ORDER BY seq DESC LIMIT ?`), args...); err != nil {
-		return nil, translate(err)
-	}
-	notes := make([]domain.Note, len(rows))
-	for i := range rows {
-		var err error
-		if notes[i], err = rows[i].note(); err != nil {
-			return nil, err
-		}
-	}
-	return notes, nil
-}
-
 func rowOf(n *domain.Note) (*noteRow, error) {
 	tags, err := encodeList(n.Tags)
 	if err != nil {

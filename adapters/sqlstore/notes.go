@@ -128,24 +128,23 @@ func (n *Notes) Note(ctx context.Context, id domain.UUID) (domain.Note, error) {
 }
 
 // Notes implements ports.Notes.
-func (n *Notes) Notes(ctx context.Context, q domain.NoteQuery) ([]domain.Note, error) {
-	notes, err := n.list(ctx, q)
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: list notes: %w", err)
+func (n *Notes) Notes(ctx context.Context, q domain.NoteQuery) (notes []domain.Note, more bool, err error) {
+	if notes, more, err = n.list(ctx, q); err != nil {
+		return nil, false, fmt.Errorf("sqlstore: list notes: %w", err)
 	}
-	return notes, nil
+	return notes, more, nil
 }
 
-func (n *Notes) list(ctx context.Context, q domain.NoteQuery) ([]domain.Note, error) {
+func (n *Notes) list(ctx context.Context, q domain.NoteQuery) (notes []domain.Note, more bool, err error) {
 	if strings.ContainsRune(q.Tag, 0) || !utf8.ValidString(q.Tag) {
-		return nil, nil // no note has such a tag; PostgreSQL would take offence
+		return nil, false, nil // no note has such a tag; PostgreSQL would take offence
 	}
 	condition, args := n.db.engine.search(q.Search)
 	where := []string{condition}
 	if !q.Before.IsZero() {
 		before, err := n.db.readNote(ctx, n.db.read, q.Before, "")
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		where, args = append(where, "seq < ?"), append(args, before.Seq)
 	}
@@ -155,7 +154,19 @@ func (n *Notes) list(ctx context.Context, q domain.NoteQuery) ([]domain.Note, er
 	if !q.Links.IsZero() {
 		where, args = append(where, noteLinksTo), append(args, q.Links.String())
 	}
-	return n.db.selectNotes(ctx, strings.Join(where, " AND "), append(args, max(q.Limit, 0)))
+	args = append(args, withNext(q.Limit))
+	return readPage(ctx, n.db.read, q.Limit, pageOfNotes(n.db.engine, strings.Join(where, " AND ")), args, func(r *noteRow) (domain.Note, int, error) {
+		note, err := r.note()
+		return note, len(note.Content), err
+	})
+}
+
+// pageOfNotes returns a query for the newest notes for which a condition holds: those that fit on a page and the one after
+// them. The last of its arguments is the limit.
+func pageOfNotes(e engine, condition string) string {
+	const order = ` ORDER BY seq DESC`
+	chosen := `SELECT seq, ` + sizeOf("content") + ` FROM note WHERE ` + condition + order + ` LIMIT ?`
+	return selectNoteRow + `WHERE seq` + e.oneOf(fitting("seq", order, chosen)) + order
 }
 
 // noteLinksTo is true of notes that link to the title of another one.

@@ -157,7 +157,7 @@ func TestPlans(t *testing.T) {
 		index      string
 	}
 	shared := func(e engine) []statement {
-		list, listArgs := (&ranges{webhook: testID(1), order: "DESC", limit: 50, where: `(created_at, id) < (?, ?)`, args: []any{now, id}}).query(e, deliveryColumns, " ORDER BY created_at DESC, id DESC")
+		list, listArgs := (&ranges{webhook: testID(1), order: "DESC", limit: 50, where: `(created_at, id) < (?, ?)`, args: []any{now, id}}).page(e)
 		some, someArgs := (&ranges{webhook: testID(1), statuses: []webhook.Status{webhook.Dead}, order: "ASC", limit: 50, where: `created_at >= ?`, args: []any{now}}).query(e, "id", " ORDER BY id"+e.forUpdate())
 		return []statement{
 			{"take over", takeOver(e), []any{now, lease, lease}, "delivery_list"},

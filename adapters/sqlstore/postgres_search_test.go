@@ -61,11 +61,11 @@ func TestPostgresIndexesAnyContent(t *testing.T) {
 		if err != nil {
 			t.Errorf("content %d: %v", n, err)
 		}
-		if found, err := db.Notes(nil).Notes(t.Context(), domain.NoteQuery{Search: "first", Limit: 1}); err != nil || len(found) != 1 || found[0].ID != note.ID {
+		if found, _, err := db.Notes(nil).Notes(t.Context(), domain.NoteQuery{Search: "first", Limit: 1}); err != nil || len(found) != 1 || found[0].ID != note.ID {
 			t.Errorf("content %d is not found: %v", n, err)
 		}
 	}
-	if found, err := db.Notes(nil).Notes(t.Context(), domain.NoteQuery{Search: strings.Repeat("z", 1<<20), Limit: 9}); err != nil || len(found) != 1 {
+	if found, _, err := db.Notes(nil).Notes(t.Context(), domain.NoteQuery{Search: strings.Repeat("z", 1<<20), Limit: 9}); err != nil || len(found) != 1 {
 		t.Errorf("%d notes with the longest word, %v", len(found), err)
 	}
 }

@@ -26,7 +26,7 @@ func FuzzSearch(f *testing.F) {
 	}
 	notes := db.Notes(nil)
 	f.Fuzz(func(t *testing.T, s string) {
-		if _, err := notes.Notes(t.Context(), domain.NoteQuery{Search: s, Limit: 1}); err != nil {
+		if _, _, err := notes.Notes(t.Context(), domain.NoteQuery{Search: s, Limit: 1}); err != nil {
 			t.Errorf("search %q: %v", s, err)
 		}
 	})
@@ -98,8 +98,8 @@ func TestClosed(t *testing.T) {
 	for call, fn := range map[string]func() error{
 		"Write":           func() error { return notes.Write(ctx, domain.UUID{1}, nil) },
 		"Note":            func() error { _, err := notes.Note(ctx, domain.UUID{1}); return err },
-		"Notes":           func() error { _, err := notes.Notes(ctx, domain.NoteQuery{Limit: 1}); return err },
-		"Notes, page":     func() error { _, err := notes.Notes(ctx, domain.NoteQuery{Before: domain.UUID{1}}); return err },
+		"Notes":           func() error { _, _, err := notes.Notes(ctx, domain.NoteQuery{Limit: 1}); return err },
+		"Notes, page":     func() error { _, _, err := notes.Notes(ctx, domain.NoteQuery{Before: domain.UUID{1}}); return err },
 		"Pending":         func() error { _, err := outbox.Pending(ctx, 1); return err },
 		"Remove":          func() error { return outbox.Remove(ctx, 1) },
 		"WriteCanary":     func() error { return outbox.WriteCanary(ctx, domain.UUID{1}) },

@@ -234,7 +234,7 @@ func TestReadersAndWritersDoNotMeet(t *testing.T) {
 				if _, err := notes.Note(t.Context(), id); err != nil {
 					t.Errorf("what was written cannot be read: %v", err)
 				}
-				if _, err := notes.Notes(t.Context(), domain.NoteQuery{Search: "title", Limit: 3}); err != nil {
+				if _, _, err := notes.Notes(t.Context(), domain.NoteQuery{Search: "title", Limit: 3}); err != nil {
 					t.Error(err)
 				}
 				inTx(t, db, func(tx *sql.Tx) error {

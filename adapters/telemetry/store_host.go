@@ -33,11 +33,11 @@ func (t timedNotes) Note(ctx context.Context, id domain.UUID) (note domain.Note,
 }
 
 // Notes implements ports.Notes.
-func (t timedNotes) Notes(ctx context.Context, q domain.NoteQuery) (notes []domain.Note, err error) {
+func (t timedNotes) Notes(ctx context.Context, q domain.NoteQuery) (notes []domain.Note, more bool, err error) {
 	start := time.Now()
-	notes, err = t.next.Notes(ctx, q)
+	notes, more, err = t.next.Notes(ctx, q)
 	t.s.done("notes_list", start, err)
-	return notes, err
+	return notes, more, err
 }
 
 // Outbox times an outbox. Waiting is not work.

@@ -81,7 +81,7 @@ func TestHostStoresCount(t *testing.T) {
 		if got, err := notes.Note(t.Context(), id(1)); err != nil || got.Title != "t" {
 			t.Errorf("%+v, %v", got, err)
 		}
-		if got, err := notes.Notes(t.Context(), domain.NoteQuery{Limit: 1}); err != nil || len(got) != 1 {
+		if got, _, err := notes.Notes(t.Context(), domain.NoteQuery{Limit: 1}); err != nil || len(got) != 1 {
 			t.Errorf("%+v, %v", got, err)
 		}
 		records, err := outbox.Pending(t.Context(), 10)

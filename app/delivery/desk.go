@@ -27,17 +27,16 @@ func NewDesk(hooks *Webhooks, log ports.DeliveryLog, d *Dispatcher, newID func()
 	return &Desk{hooks: hooks, log: log, dispatcher: d, newID: newID}
 }
 
-// Deliveries returns the deliveries of a webhook that q selects, newest first, at most q.Limit. A webhook or a q.Before
-// that does not exist is ErrNotFound.
-func (d *Desk) Deliveries(ctx context.Context, q webhook.Query) ([]webhook.Delivery, error) {
+// Deliveries returns the deliveries of a webhook that q selects, newest first, as many as fit in a domain.Page, and
+// whether there are more. A webhook or a q.Before that does not exist is ErrNotFound.
+func (d *Desk) Deliveries(ctx context.Context, q webhook.Query) (list []webhook.Delivery, more bool, err error) {
 	if _, err := d.hooks.Webhook(q.Webhook); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	list, err := d.log.Deliveries(ctx, q)
-	if err != nil {
-		return nil, fmt.Errorf("delivery: list: %w", err)
+	if list, more, err = d.log.Deliveries(ctx, q); err != nil {
+		return nil, false, fmt.Errorf("delivery: list: %w", err)
 	}
-	return list, nil
+	return list, more, nil
 }
 
 // Delivery returns one delivery and its attempts that are kept, in order; or ErrNotFound.

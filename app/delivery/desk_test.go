@@ -21,11 +21,11 @@ func TestDeskLists(t *testing.T) {
 			h.publish(1)
 			time.Sleep(time.Second)
 		}
-		list, err := h.desk.Deliveries(t.Context(), webhook.Query{Webhook: id, Limit: 2})
+		list, _, err := h.desk.Deliveries(t.Context(), webhook.Query{Webhook: id, Limit: 2})
 		if err != nil || len(list) != 2 || !list[0].CreatedAt.After(list[1].CreatedAt) {
 			t.Errorf("%+v, %v", list, err)
 		}
-		if _, err := h.desk.Deliveries(t.Context(), webhook.Query{Webhook: id, Before: newID(), Limit: 2}); !errors.Is(err, domain.ErrNotFound) {
+		if _, _, err := h.desk.Deliveries(t.Context(), webhook.Query{Webhook: id, Before: newID(), Limit: 2}); !errors.Is(err, domain.ErrNotFound) {
 			t.Errorf("Before unknown: %v", err)
 		}
 	})
@@ -165,7 +165,7 @@ func TestDeskPassesFailuresOn(t *testing.T) {
 		h := start(t, quick)
 		id := h.create("a", "")
 		h.store.Break(fails(false, "Deliveries", "Delivery"))
-		if _, err := h.desk.Deliveries(t.Context(), webhook.Query{Webhook: id, Limit: 1}); !errors.Is(err, errStore) {
+		if _, _, err := h.desk.Deliveries(t.Context(), webhook.Query{Webhook: id, Limit: 1}); !errors.Is(err, errStore) {
 			t.Error(err)
 		}
 		if _, err := h.desk.Redeliver(t.Context(), newID()); !errors.Is(err, errStore) {

@@ -215,7 +215,7 @@ func (h *hub) publish(n int) {
 // all returns a webhook's deliveries, the newest first.
 func (h *hub) all(id domain.UUID, statuses ...webhook.Status) []webhook.Delivery {
 	h.t.Helper()
-	list, err := h.store.Deliveries(context.Background(), webhook.Query{Webhook: id, Statuses: statuses, Limit: 1 << 20})
+	list, _, err := h.store.Deliveries(context.Background(), webhook.Query{Webhook: id, Statuses: statuses, Limit: 1 << 20})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func TestUnknownWebhooks(t *testing.T) {
 			"rotate":     func() error { _, err := h.hooks.Rotate(ctx, none, 0); return err },
 			"delete":     func() error { return h.hooks.Delete(ctx, none) },
 			"test":       func() error { _, err := h.desk.Test(ctx, none); return err },
-			"list":       func() error { _, err := h.desk.Deliveries(ctx, webhook.Query{Webhook: none}); return err },
+			"list":       func() error { _, _, err := h.desk.Deliveries(ctx, webhook.Query{Webhook: none}); return err },
 			"delivery":   func() error { _, _, err := h.desk.Delivery(ctx, none); return err },
 			"redeliver":  func() error { _, err := h.desk.Redeliver(ctx, none); return err },
 			"redeliver+": func() error { _, err := h.desk.RedeliverAll(ctx, none, webhook.Redelivery{}); return err },

@@ -274,7 +274,7 @@ func recordDuringDeletion(t *testing.T, f WebhooksFixture) {
 	}
 	wg.Wait()
 	for h := range rounds {
-		if got, err := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(h + 1), Limit: 100}); err != nil || len(got) > 0 {
+		if got, _, err := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(h + 1), Limit: 100}); err != nil || len(got) > 0 {
 			t.Errorf("%d deliveries outlive their webhook, %v", len(got), err)
 		}
 	}

@@ -1,7 +1,9 @@
 package contract
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -15,6 +17,8 @@ func DeliveryLog(t *testing.T, open func(t *testing.T) WebhooksFixture) {
 		{"lists are newest first and at most as long as asked", logOrder},
 		{"a page begins after the delivery named", logPages},
 		{"a page after an unknown delivery is not found", logUnknownPage},
+		{"a list says whether there are more", logMore},
+		{"a page holds no more of payloads than fits, but a delivery at least", logLarge},
 		{"statuses and types select, both together", logFilters},
 		{"a list shows one webhook's deliveries, whole", logWebhook},
 		{"a delivery that does not exist is not found", logNotFound},
@@ -33,7 +37,7 @@ func DeliveryLog(t *testing.T, open func(t *testing.T) WebhooksFixture) {
 func (f WebhooksFixture) list(t *testing.T, q webhook.Query) []int {
 	t.Helper()
 	q.Webhook = id(1)
-	ds, err := f.Log.Deliveries(t.Context(), q)
+	ds, _, err := f.Log.Deliveries(t.Context(), q)
 	if err != nil {
 		t.Fatalf("Deliveries(%+v): %v", q, err)
 	}
@@ -112,8 +116,49 @@ func logPages(t *testing.T, f WebhooksFixture) {
 func logUnknownPage(t *testing.T, f WebhooksFixture) {
 	f.save(t, hook(1))
 	f.record(t, fresh(10, 1))
-	if _, err := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(1), Before: id(11), Limit: 5}); !errors.Is(err, domain.ErrNotFound) {
+	if _, _, err := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(1), Before: id(11), Limit: 5}); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("Deliveries = %v; want ErrNotFound", err)
+	}
+}
+
+// page returns the IDs of the deliveries that q selects, and whether there are more. Their payloads must be those of want.
+func (f WebhooksFixture) page(t *testing.T, q webhook.Query, want []webhook.Delivery) (ids []domain.UUID, more bool) {
+	t.Helper()
+	list, more, err := f.Log.Deliveries(t.Context(), q)
+	if err != nil {
+		t.Fatalf("Deliveries(%+v): %v", q, err)
+	}
+	for i := range list {
+		if !bytes.Equal(list[i].Payload, want[number(list[i].ID)].Payload) {
+			t.Errorf("the payload of delivery %s differs", list[i].ID)
+		}
+	}
+	return idsOf(list, func(d *webhook.Delivery) domain.UUID { return d.ID }), more
+}
+
+func logMore(t *testing.T, f WebhooksFixture) {
+	ds := []webhook.Delivery{fresh(0, 9), begun(1, 9), fresh(2, 9)}
+	f.save(t, hook(9))
+	f.record(t, ds...)
+	for _, statuses := range [][]webhook.Status{nil, {webhook.Pending, webhook.InFlight}} {
+		checkEnds(t, len(ds), func(limit int) ([]domain.UUID, bool) {
+			return f.page(t, webhook.Query{Webhook: id(9), Statuses: statuses, Limit: limit}, ds)
+		})
+	}
+}
+
+func logLarge(t *testing.T, f WebhooksFixture) {
+	ds := make([]webhook.Delivery, len(largeSizes))
+	for i, size := range largeSizes {
+		ds[i] = fresh(i, 9)
+		ds[i].Payload = bytes.Repeat([]byte("."), size)
+	}
+	f.save(t, hook(9))
+	f.record(t, ds...)
+	for _, limit := range []int{500, 2} {
+		checkPages(t, fmt.Sprint("limit ", limit), largePages, func(before domain.UUID) ([]domain.UUID, bool) {
+			return f.page(t, webhook.Query{Webhook: id(9), Before: before, Limit: limit}, ds)
+		})
 	}
 }
 
@@ -148,12 +193,12 @@ func logFilters(t *testing.T, f WebhooksFixture) {
 
 func logWebhook(t *testing.T, f WebhooksFixture) {
 	f.every(t)
-	got, err := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(2), Statuses: []webhook.Status{webhook.Dead}, Limit: 10})
+	got, _, err := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(2), Statuses: []webhook.Status{webhook.Dead}, Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
 	same(t, "listed", []webhook.Delivery{after(begun(23, 2), done(begun(23, 2), webhook.StatusGone))}, got)
-	if got, err := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(3), Limit: 10}); err != nil || len(got) > 0 {
+	if got, _, err := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(3), Limit: 10}); err != nil || len(got) > 0 {
 		t.Errorf("deliveries of an unknown webhook: %v, %v", numbersOf(got), err)
 	}
 }

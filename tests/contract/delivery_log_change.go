@@ -39,7 +39,7 @@ func redeliverSelection(t *testing.T, f WebhooksFixture) {
 			t.Errorf("%s: Redeliver = %d; want %d", c.why, n, len(got)-before)
 		}
 	}
-	if got, _ := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(2), Statuses: []webhook.Status{webhook.Pending}, Limit: 9}); len(got) != 1 {
+	if got, _, _ := f.Log.Deliveries(t.Context(), webhook.Query{Webhook: id(2), Statuses: []webhook.Status{webhook.Pending}, Limit: 9}); len(got) != 1 {
 		t.Errorf("redelivered of another webhook: %v", numbersOf(got))
 	}
 }

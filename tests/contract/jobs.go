@@ -35,6 +35,7 @@ func Jobs(t *testing.T, open func(t *testing.T) JobsFixture) {
 		{"a job comes back as it was asked for", jobsRoundTrip},
 		{"a job that does not exist is not found", jobsNotFound},
 		{"lists are newest first and at most as long as asked", jobsOrder},
+		{"a list says whether there are more", jobsMore},
 		{"a page begins after the job named", jobsPages},
 		{"note, type and state select", jobsSelect},
 		{"a job is queued, started, reports and is completed", jobsCompleted},
@@ -218,7 +219,7 @@ func jobsNotFound(t *testing.T, f JobsFixture) {
 	if _, err := f.Queue.Cancel(t.Context(), id(2)); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("Cancel = %v; want ErrNotFound", err)
 	}
-	if _, err := f.Queue.Jobs(t.Context(), domain.JobQuery{Before: id(2), Limit: 1}); !errors.Is(err, domain.ErrNotFound) {
+	if _, _, err := f.Queue.Jobs(t.Context(), domain.JobQuery{Before: id(2), Limit: 1}); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("Jobs = %v; want ErrNotFound", err)
 	}
 }

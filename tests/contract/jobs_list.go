@@ -15,7 +15,7 @@ import (
 // list returns the last bytes of the identifiers that q selects.
 func (f JobsFixture) list(t *testing.T, q domain.JobQuery) []int {
 	t.Helper()
-	jobs, err := f.Queue.Jobs(t.Context(), q)
+	jobs, _, err := f.Queue.Jobs(t.Context(), q)
 	if err != nil {
 		t.Fatalf("Jobs(%+v): %v", q, err)
 	}
@@ -42,12 +42,26 @@ func jobsOrder(t *testing.T, f JobsFixture) {
 			t.Errorf("limit %d (-want +got):\n%s", limit, d)
 		}
 	}
-	jobs, err := f.Queue.Jobs(t.Context(), domain.JobQuery{Limit: 1})
+	jobs, _, err := f.Queue.Jobs(t.Context(), domain.JobQuery{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(f.job(t, id(4)), jobs[0]); d != "" {
 		t.Errorf("the job in the list differs from the job alone (-want +got):\n%s", d)
+	}
+}
+
+func jobsMore(t *testing.T, f JobsFixture) {
+	f.enqueue(t, specs(3)...)
+	for _, q := range []domain.JobQuery{{}, {State: domain.JobStateQueued}} {
+		checkEnds(t, 3, func(limit int) ([]domain.UUID, bool) {
+			q.Limit = limit
+			jobs, more, err := f.Queue.Jobs(t.Context(), q)
+			if err != nil {
+				t.Fatalf("Jobs(%+v): %v", q, err)
+			}
+			return idsOf(jobs, func(j *domain.Job) domain.UUID { return j.ID }), more
+		})
 	}
 }
 

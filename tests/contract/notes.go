@@ -44,6 +44,8 @@ func Notes(t *testing.T, open func(t *testing.T) NotesFixture) {
 		{"lists are newest first and at most as long as asked", notesOrder},
 		{"a page begins after the note named, also when it was changed", notesPages},
 		{"a page after an unknown note is not found", notesUnknownPage},
+		{"a list says whether there are more", notesMore},
+		{"a page holds no more content than fits, but a note at least", notesLarge},
 		{"a tag selects the notes that have it", notesTag},
 		{"backlinks select the notes that name a note's title, but itself", notesBacklinks},
 		{"all words of a search must occur in title, content or tags", notesSearch},
@@ -94,7 +96,7 @@ func (f NotesFixture) create(t *testing.T, notes ...domain.Note) {
 // list returns the last bytes of the identifiers that q selects.
 func (f NotesFixture) list(t *testing.T, q domain.NoteQuery) []int {
 	t.Helper()
-	notes, err := f.Notes.Notes(t.Context(), q)
+	notes, _, err := f.Notes.Notes(t.Context(), q)
 	if err != nil {
 		t.Fatalf("Notes(%+v): %v", q, err)
 	}

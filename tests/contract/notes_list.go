@@ -2,6 +2,7 @@ package contract
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -39,8 +40,48 @@ func notesPages(t *testing.T, f NotesFixture) {
 
 func notesUnknownPage(t *testing.T, f NotesFixture) {
 	f.create(t, sample(1))
-	if _, err := f.Notes.Notes(t.Context(), domain.NoteQuery{Before: id(2), Limit: 1}); !errors.Is(err, domain.ErrNotFound) {
+	if _, _, err := f.Notes.Notes(t.Context(), domain.NoteQuery{Before: id(2), Limit: 1}); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("Notes = %v; want ErrNotFound", err)
+	}
+}
+
+// page returns the IDs of the notes that q selects, and whether there are more. Their contents must be those of want.
+func (f NotesFixture) page(t *testing.T, q domain.NoteQuery, want []domain.Note) (ids []domain.UUID, more bool) {
+	t.Helper()
+	notes, more, err := f.Notes.Notes(t.Context(), q)
+	if err != nil {
+		t.Fatalf("Notes(%+v): %v", q, err)
+	}
+	for i := range notes {
+		if notes[i].Content != want[notes[i].ID[15]].Content {
+			t.Errorf("the content of note %s differs", notes[i].ID)
+		}
+	}
+	return idsOf(notes, func(n *domain.Note) domain.UUID { return n.ID }), more
+}
+
+func notesMore(t *testing.T, f NotesFixture) {
+	notes := samples(3)
+	f.create(t, notes...)
+	for _, q := range []domain.NoteQuery{{}, {Search: "content"}, {Tag: "a"}} {
+		checkEnds(t, len(notes), func(limit int) ([]domain.UUID, bool) {
+			q.Limit = limit
+			return f.page(t, q, notes)
+		})
+	}
+}
+
+func notesLarge(t *testing.T, f NotesFixture) {
+	notes := samples(len(largeSizes))
+	for i, size := range largeSizes {
+		notes[i].Content = strings.Repeat(".", size) // no words to index
+	}
+	f.create(t, notes...)
+	for _, q := range []domain.NoteQuery{{Limit: 500}, {Limit: 2}, {Search: "title", Tag: "a", Limit: 500}} {
+		checkPages(t, fmt.Sprintf("%+v", q), largePages, func(before domain.UUID) ([]domain.UUID, bool) {
+			q.Before = before
+			return f.page(t, q, notes)
+		})
 	}
 }
 
