@@ -122,7 +122,7 @@ func examinePostgres(ctx context.Context, db *sqlx.DB) error {
 	if err := db.GetContext(ctx, &encoding, `SHOW server_encoding`); err != nil {
 		return err
 	}
-	if encoding != "UTF8" {
+	if encoding != "UTF8" && encoding != "SQL_ASCII" { // which takes whatever bytes it is given, and is what initdb makes in the locale C
 		return fmt.Errorf("the database's encoding is %s, which does not hold every text: use one that was created with ENCODING 'UTF8'", encoding)
 	}
 	var found, newest int64

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/matric/matric-events/domain"
+	"github.com/matric/matric-events/ports"
 	"github.com/matric/matric-events/tests/pgtest"
 )
 
@@ -157,16 +158,34 @@ func TestPostgresRefusesNewerSchema(t *testing.T) {
 	}
 }
 
-func TestPostgresRefusesOtherEncodings(t *testing.T) {
+func TestPostgresEncodings(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	latin := encoded(t, "LATIN1")
+	if _, err := Open(t.Context(), latin, nil); err == nil || !strings.Contains(err.Error(), "encoding is LATIN1") {
+		t.Errorf("Open = %v; want it refused", err)
+	}
+	notes := openKind(t, encoded(t, "SQL_ASCII")).Notes(nil) // as initdb makes it in the locale C
+	want := domain.Note{ID: testID(1), Title: "漢字", Content: "Ünïcödé 🙂", Revision: 1, CreatedAt: epoch, UpdatedAt: epoch}
+	w := ports.NoteWrite{Note: want, Event: domain.NoteEvent{EventID: testID(2), OccurredAt: epoch, Note: want.Event(domain.Created)}}
+	if err := notes.Write(t.Context(), want.ID, func(*domain.Note) (ports.NoteWrite, error) { return w, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := notes.Notes(t.Context(), domain.NoteQuery{Search: "ünïcödé", Limit: 2}); err != nil || len(got) != 1 || got[0].Title != want.Title || got[0].Content != want.Content {
+		t.Errorf("found %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// encoded makes a database of an encoding.
+func encoded(t *testing.T, encoding string) (url string) {
+	t.Helper()
+	url = pgtest.Database(t)
 	db, err := sql.Open("postgres", url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	name := fmt.Sprintf("latin_%d", os.Getpid())
-	if _, err := db.ExecContext(t.Context(), `CREATE DATABASE `+name+` TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`); err != nil {
+	name := fmt.Sprintf("encoded_%d_%s", os.Getpid(), strings.ToLower(encoding))
+	if _, err := db.ExecContext(t.Context(), `CREATE DATABASE `+name+` TEMPLATE template0 ENCODING '`+encoding+`' LC_COLLATE 'C' LC_CTYPE 'C'`); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -174,10 +193,7 @@ func TestPostgresRefusesOtherEncodings(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	_, err = Open(t.Context(), regexp.MustCompile(`/pgtest_\d+_\d+`).ReplaceAllString(url, "/"+name), nil)
-	if err == nil || !strings.Contains(err.Error(), "encoding is LATIN1") {
-		t.Errorf("Open = %v; want it refused", err)
-	}
+	return regexp.MustCompile(`/pgtest_\d+_\d+`).ReplaceAllString(url, "/"+name)
 }
 
 func TestPostgresConnectionSettings(t *testing.T) {
