@@ -108,6 +108,9 @@ func (m *QueueMonitor) Snapshot(ctx context.Context) (domain.Event, error) {
 // CountJobs implements ports.JobCounter: the sum of all counters. It counts anew only when something has changed. With an
 // error it returns the counts known last. It returns when ctx ends, whatever the counters make of that.
 func (m *QueueMonitor) CountJobs(ctx context.Context) (domain.QueueStatus, error) {
+	if last, _ := m.known(); m.upToDate(&last) { // as it mostly is for those who connect
+		return last.QueueStatus, nil
+	}
 	done := make(chan error, 1)
 	select {
 	case m.turn <- struct{}{}:
@@ -130,10 +133,10 @@ func (m *QueueMonitor) CountJobs(ctx context.Context) (domain.QueueStatus, error
 // count brings the counts up to date if they may not be. The caller has the turn.
 func (m *QueueMonitor) count(ctx context.Context) error {
 	last, counters := m.known()
-	next := count{changes: m.changes.Load()}
-	if last.changes == next.changes && time.Since(last.at) < maxCountAge {
+	if m.upToDate(&last) { // somebody else had the turn
 		return nil
 	}
+	next := count{changes: m.changes.Load()}
 	for _, c := range counters {
 		counts, err := c.CountJobs(ctx)
 		if err != nil {
@@ -147,6 +150,10 @@ func (m *QueueMonitor) count(ctx context.Context) error {
 	next.at = time.Now()
 	m.last = next
 	return nil
+}
+
+func (m *QueueMonitor) upToDate(c *count) bool {
+	return c.changes == m.changes.Load() && time.Since(c.at) < maxCountAge
 }
 
 func (m *QueueMonitor) known() (count, []ports.JobCounter) {
