@@ -84,17 +84,7 @@ func Standby(t testing.TB, flags ...string) *Server {
 func Join(t testing.TB, flags ...string) (s *Server, waits bool) {
 	t.Helper()
 	s = start(t, append([]string{"--standby"}, flags...))
-	select {
-	case s.URL = <-s.waits:
-		return s, true
-	case s.URL = <-s.ready:
-		return s, false
-	case <-s.exited:
-		t.Fatalf("the server ended: %v\n%s", s.err, s.Stderr())
-	case <-time.After(Patience):
-		t.Fatalf("the server is not there after %v\n%s", Patience, s.Stderr())
-	}
-	return nil, false
+	return s, s.await(s.waits)
 }
 
 // Race starts several servers at once, each to stand by if another one is first, and returns the one that is ready and
@@ -106,18 +96,13 @@ func Race(t testing.TB, n int, flags ...string) (first *Server, others []*Server
 		servers[i] = start(t, append([]string{"--standby"}, flags...))
 	}
 	for _, s := range servers {
-		select {
-		case url := <-s.ready:
-			if first != nil {
-				t.Fatal("two servers are ready")
-			}
-			s.URL, first = url, s
-		case s.URL = <-s.waits:
+		switch {
+		case s.await(s.waits):
 			others = append(others, s)
-		case <-s.exited:
-			t.Fatalf("a server ended: %v\n%s", s.err, s.Stderr())
-		case <-time.After(Patience):
-			t.Fatalf("a server is not there after %v\n%s", Patience, s.Stderr())
+		case first != nil:
+			t.Fatal("two servers are ready")
+		default:
+			first = s
 		}
 	}
 	if first == nil {
@@ -129,18 +114,23 @@ func Race(t testing.TB, n int, flags ...string) (first *Server, others []*Server
 // AwaitReady returns once the server is ready.
 func (s *Server) AwaitReady() {
 	s.t.Helper()
-	s.await(s.ready)
+	s.await(nil)
 }
 
-func (s *Server) await(where chan string) {
+// await returns once the server is ready or, unless waits is nil, stands by, and reports whether it does that.
+func (s *Server) await(waits chan string) bool {
 	s.t.Helper()
 	select {
-	case s.URL = <-where:
+	case s.URL = <-s.ready:
+		return false
+	case s.URL = <-waits:
+		return true
 	case <-s.exited:
 		s.t.Fatalf("serve ended before it was there: %v\n%s", s.err, s.Stderr())
 	case <-time.After(Patience):
 		s.t.Fatalf("serve is not there after %v\n%s", Patience, s.Stderr())
 	}
+	return false
 }
 
 func start(t testing.TB, flags []string) *Server {
